@@ -1,0 +1,58 @@
+# Everything a person or CI does. `make` alone lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := VIRTUAL_ENV=.venv $(BIN)/uv
+export HF_HUB_OFFLINE = 1
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+setup: .venv/.done ## install everything into .venv (done by the others when needed)
+
+.venv/.done: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Fleece needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Say make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv (about 8 GB, mostly torch; minutes on a slow line)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
+	@$(UV) pip sync --quiet --require-hashes requirements.lock
+	@$(UV) pip install --quiet --no-deps --editable . uv==0.13.8
+	@touch $@
+
+run: .venv/.done ## the whole pipeline on this machine: from data to a probed endpoint
+	@$(BIN)/fleece demo
+	@$(BIN)/fleece run finetune
+
+check: .venv/.done ## format, lint, types, imports, compiled files, fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/fleece compile --check
+	$(BIN)/pytest -q -m "not slow"
+
+test: check ## check, and every slow test on real components
+	$(BIN)/pytest -q -m slow
+
+compile: .venv/.done ## write workflow-templates/ from pipelines/
+	$(BIN)/fleece compile
+
+format: .venv/.done ## format and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench-run: .venv/.done ## wall time of the demo over the sum of the raw tools run by hand
+	$(BIN)/python -m benchmarks.run
+
+bench-runner: .venv/.done ## CPU seconds of five no-op steps, and of compiling every template
+	$(BIN)/python -m benchmarks.runner
+
+lock: .venv/.done ## resolve every dependency set again
+	$(UV) pip compile -q pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --upgrade -o requirements.lock
+	for image in core train evaluate; do $(UV) pip compile -q pyproject.toml --extra core --extra $$image --python-version 3.11 \
+	  --generate-hashes -c requirements.lock -o images/$$image/requirements.lock; done
+
+clean: ## forget runs, models and endpoints of this machine (.fleece), keep .venv
+	-@test ! -x $(BIN)/fleece || $(BIN)/fleece serve stop
+	rm -rf .fleece
+
+.PHONY: help setup run check test compile format bench-run bench-runner lock clean

@@ -1,0 +1,1 @@
+"""WorkflowTemplates written in Hera, their compiler, and the command line."""

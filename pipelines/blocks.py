@@ -1,0 +1,287 @@
+"""The few shapes every WorkflowTemplate is built from: a step, a resource, a nested DAG, a pipeline.
+
+A `Block` is *called with the fields it takes*: an unknown or missing field, a wrong literal or an output that does not exist is an
+error at compile time. Hera itself lets all of them pass.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
+
+from hera.shared._pydantic import APIBaseModel
+
+APIBaseModel.model_config["extra"] = "forbid"  # before hera.workflows: its models drop unknown fields silently, a lock included
+
+from hera.workflows import (  # noqa: E402
+    DAG,
+    Container,
+    EmptyDirVolume,
+    Parameter,
+    Resource,
+    SecretVolume,
+    Task,
+    WorkflowTemplate,
+)
+from hera.workflows import models as m  # noqa: E402
+from hera.workflows.protocol import Templatable  # noqa: E402
+from pydantic import TypeAdapter, ValidationError  # noqa: E402
+from pydantic.fields import FieldInfo  # noqa: E402
+
+from pipelines import settings  # noqa: E402
+from steps.contracts import STEPS  # noqa: E402
+
+Size = Literal["small", "medium", "large"]
+
+# Only what may pass when tried again: the pod vanished, a service is down, pre-empted or a race lost (exit codes: steps/faults.py).
+RETRY = m.RetryStrategy(
+    limit=m.IntOrString(root="3"),
+    retry_policy="Always",
+    expression="asInt(lastRetry.exitCode) in [-1, 69, 75]",
+    backoff=m.Backoff(duration="5", factor=m.IntOrString(root="2"), cap="60"),
+)
+POD_SECURITY = m.PodSecurityContext(
+    run_as_non_root=True, run_as_user=8737, run_as_group=8737, fs_group=8737, seccomp_profile=m.SeccompProfile(type="RuntimeDefault")
+)
+CONTAINER_SECURITY = m.SecurityContext(
+    allow_privilege_escalation=False, capabilities=m.Capabilities(drop=["ALL"]), read_only_root_filesystem=True
+)
+
+_used: ContextVar[dict[str, "Block"]] = ContextVar("used")
+
+
+class WiringError(TypeError):
+    """A block was called with what it does not take, or asked for what it does not give."""
+
+
+@dataclass(frozen=True)
+class Called:
+    """A task of a DAG. Its outputs are attributes: `planned.run` is the tag that Argo replaces."""
+
+    task: Task
+    gives: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return str(self.task.name)
+
+    def __getattr__(self, output: str) -> str:
+        if output not in self.gives:
+            raise WiringError(f"{self.name} gives no {output}; it gives {', '.join(self.gives)}")
+        return f"{{{{tasks.{self.name}.outputs.parameters.{kebab(output)}}}}}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A template and how to call it. `takes` maps each field to whether it must be given, and to a check of a literal value."""
+
+    name: str
+    takes: Mapping[str, FieldInfo | None]
+    gives: tuple[str, ...]
+    build: Callable[[], Templatable]
+
+    def __call__(self, task: str = "", *, depends: str = "", when: str = "", **fields: str) -> Called:
+        self._check(fields)
+        self._use()
+        return Called(
+            Task(
+                name=task or self.name,
+                template=self.name,
+                arguments=[Parameter(name=kebab(name), value=value) for name, value in fields.items()],
+                depends=depends or None,
+                when=when or None,
+            ),
+            self.gives,
+        )
+
+    def _use(self) -> None:
+        known = _used.get().setdefault(self.name, self)
+        if known is not self:
+            raise WiringError(f"two blocks are called {self.name}; give one of them another name")
+
+    def _check(self, fields: Mapping[str, str]) -> None:
+        unknown = [name for name in fields if name not in self.takes]
+        missing = [name for name, field in self.takes.items() if _required(field) and name not in fields]
+        if unknown or missing:
+            faults = [f"takes no {name}" for name in unknown] + [f"misses {name}" for name in missing]
+            raise WiringError(f"{self.name} {' and '.join(faults)}; it takes {', '.join(self.takes)}")
+        for name, value in fields.items():
+            if (field := self.takes[name]) is not None and "{{" not in value:
+                _check_literal(self.name, name, field, value)
+
+
+def step(verb: str, *, image: str = "core", size: Size = "small", account: str = settings.STEPS_ACCOUNT, signs: bool = False) -> Block:
+    """The container template of a step module: flags, inputs, enums, defaults and outputs come from its contract."""
+    takes, gives = STEPS[verb]
+
+    def build() -> Templatable:
+        cpu, memory = settings.SIZES[size]
+        volumes: list[Any] = [EmptyDirVolume(name="tmp", mount_path="/tmp")]  # noqa: S108 - the pod's own, its root is read-only
+        if signs:
+            volumes.append(SecretVolume(name="signing", mount_path=settings.SIGNING, secret_name="fleece-signing", read_only=True))
+        return Container(
+            name=verb,
+            image=settings.IMAGES[image],
+            image_pull_policy="IfNotPresent",
+            command=["python", "-m", f"steps.{verb}"],
+            args=[f"--{kebab(name)}={{{{inputs.parameters.{kebab(name)}}}}}" for name in takes.model_fields]
+            + [f"--out-{kebab(name)}={{{{outputs.parameters.{kebab(name)}.path}}}}" for name in gives.model_fields],
+            inputs=[parameter(name, field) for name, field in takes.model_fields.items()],
+            outputs=[_output(name, field) for name, field in gives.model_fields.items()],
+            env=[m.EnvVar(name="FLEECE_SIGNING_KEY", value=f"{settings.SIGNING}/key.pem")] if signs else None,
+            env_from=[m.EnvFromSource(config_map_ref=m.ConfigMapEnvSource(name=settings.SETTINGS))],
+            resources=m.ResourceRequirements(
+                requests={"cpu": m.Quantity(root=cpu), "memory": m.Quantity(root=memory)}, limits={"memory": m.Quantity(root=memory)}
+            ),
+            security_context=CONTAINER_SECURITY,
+            service_account_name=account,
+            active_deadline_seconds=settings.STEP_DEADLINE_SECONDS,
+            retry_strategy=RETRY,
+            volumes=volumes,
+        )
+
+    return Block(verb, dict(takes.model_fields), tuple(gives.model_fields), build)
+
+
+def resource(name: str, *, takes: tuple[str, ...] = (), gives: Mapping[str, m.ValueFrom] | None = None, **options: Any) -> Block:
+    """A resource template: one call to the Kubernetes API, and its outputs read from the object."""
+    outputs = dict(gives or {})
+
+    def build() -> Templatable:
+        return Resource(
+            name=name,
+            inputs=[Parameter(name=kebab(field)) for field in takes] or None,
+            outputs=[Parameter(name=kebab(field), value_from=source) for field, source in outputs.items()] or None,
+            **options,
+        )
+
+    return Block(name, dict.fromkeys(takes), tuple(outputs), build)
+
+
+def nested(name: str, *, takes: tuple[str, ...], gives: tuple[str, ...] = (), locks: str = "") -> Callable[[Callable[[], Mapping[str, str]]], Block]:
+    """A DAG that is called like a step. The decorated function draws it and returns its outputs; `locks` names a mutex around it."""
+
+    def decorate(draw: Callable[[], Mapping[str, str]]) -> Block:
+        def build() -> Templatable:
+            mutex = m.Synchronization(mutexes=[m.Mutex(name=locks)]) if locks else None
+            with DAG(name=name, inputs=[Parameter(name=kebab(field)) for field in takes], synchronization=mutex) as dag:
+                outputs = draw()
+            if set(outputs) != set(gives):
+                raise WiringError(f"{name} gives {', '.join(outputs)}; it is declared to give {', '.join(gives)}")
+            dag.outputs = [
+                Parameter(name=kebab(field), value_from=m.ValueFrom(parameter=source)) for field, source in outputs.items()
+            ] or None
+            return dag
+
+        return Block(name, dict.fromkeys(takes), gives, build)
+
+    return decorate
+
+
+@contextmanager
+def pipeline(name: str, *, parameters: list[Parameter], account: str = settings.STEPS_ACCOUNT, on_exit: str | None = None, about: str) -> Iterator[WorkflowTemplate]:
+    """A self-contained WorkflowTemplate whose entrypoint is the DAG drawn inside; every block that was called is compiled in."""
+    token = _used.set({})
+    try:
+        with WorkflowTemplate(
+            name=name,
+            entrypoint="main",
+            on_exit=on_exit,
+            arguments=parameters,
+            annotations={"workflows.argoproj.io/description": about},
+            labels={"app.kubernetes.io/part-of": "fleece"},
+            workflow_metadata=m.WorkflowMetadata(labels={"app.kubernetes.io/part-of": "fleece"}),
+            service_account_name=account,
+            security_context=POD_SECURITY,
+            pod_gc=m.PodGC(strategy="OnPodSuccess", delete_delay_duration="600s"),
+            ttl_strategy=m.TTLStrategy(seconds_after_completion=settings.KEEP_SECONDS),
+        ) as template:
+            with DAG(name="main"):
+                yield template
+            _compile_used_blocks()
+    finally:
+        _used.reset(token)
+
+
+def use(*blocks: Block) -> None:
+    """Compile in a block that no task calls: an exit handler."""
+    for block in blocks:
+        block._use()
+
+
+def parameter(name: str, field: FieldInfo, **options: Any) -> Parameter:
+    """A contract's field as an Argo parameter: description, enum and default. Without a default it must be given."""
+    choices = [str(choice) for choice in get_args(field.annotation)] if _is_choice(field) else None
+    if not field.is_required():
+        options.setdefault("default" if "value" not in options else "_", as_text(field.default))
+    options.pop("_", None)
+    return Parameter(name=kebab(name), description=field.description, enum=choices, **options)
+
+
+def arguments(verb: str, *names: str, **values: str) -> list[Parameter]:
+    """Workflow parameters of some fields of a step's contract. A value overrides the contract's default."""
+    fields = STEPS[verb][0].model_fields
+    chosen = []
+    for name in names:
+        field = fields[name]
+        value = values.get(name, None if field.is_required() else as_text(field.default))
+        chosen.append(parameter(name, field, **({} if value is None else {"value": value})))
+    return chosen
+
+
+def given(name: str) -> str:
+    """A parameter of the workflow."""
+    return f"{{{{workflow.parameters.{kebab(name)}}}}}"
+
+
+def passed(name: str) -> str:
+    """An input of the template around."""
+    return f"{{{{inputs.parameters.{kebab(name)}}}}}"
+
+
+def equals(value: str, expected: str) -> str:
+    """A `when`: both sides quoted, since govaluate reads a bare word as a variable."""
+    return f"'{value}' == '{expected}'"
+
+
+def differs(value: str, expected: str) -> str:
+    return f"'{value}' != '{expected}'"
+
+
+def kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def as_text(value: Any) -> str:
+    return value if isinstance(value, str) else str(value)
+
+
+def _compile_used_blocks() -> None:
+    """Build the template of every block that was called, and of those that these call; building adds it to the workflow."""
+    built: set[str] = set()
+    while waiting := [block for name, block in _used.get().items() if name not in built]:
+        for block in waiting:
+            built.add(block.name)
+            block.build()
+
+
+def _output(name: str, field: FieldInfo) -> Parameter:
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    absent = {"default": str(extra["absent"])} if "absent" in extra else {}
+    return Parameter(name=kebab(name), description=field.description, value_from=m.ValueFrom(path=f"/tmp/out/{kebab(name)}", **absent))  # noqa: S108
+
+
+def _required(field: FieldInfo | None) -> bool:
+    return field is None or field.is_required()
+
+
+def _is_choice(field: FieldInfo) -> bool:
+    return getattr(field.annotation, "__origin__", None) is Literal
+
+
+def _check_literal(block: str, name: str, field: FieldInfo, value: str) -> None:
+    try:
+        TypeAdapter(Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation).validate_python(value)
+    except ValidationError as error:
+        raise WiringError(f"{block}: {name}={value!r}: {error.errors()[0]['msg']}") from None
