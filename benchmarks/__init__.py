@@ -1,0 +1,1 @@
+"""Benchmarks: ratios and medians from one run, never a timed test."""

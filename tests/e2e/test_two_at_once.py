@@ -1,0 +1,51 @@
+"""Two runs at the same time."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import PROJECT, Machine
+
+pytestmark = pytest.mark.slow
+
+
+def ended(process: subprocess.Popen[str]) -> dict[str, Any]:
+    out, err = process.communicate(timeout=900)
+    assert out, err
+    summary: dict[str, Any] = json.loads(out)
+    return summary
+
+
+def test_two_runs_with_the_same_inputs_train_once(machine: Machine) -> None:
+    runs = [machine.start("run", "finetune", "--name", name, "--json") for name in ("left", "right")]
+    summaries = [ended(run) for run in runs]
+    assert [summary["phase"] for summary in summaries] == ["Succeeded", "Succeeded"]
+    assert summaries[0]["model"]["digest"] == summaries[1]["model"]["digest"]
+    created = [machine.phase(name, "create") for name in ("left", "right")]
+    assert sorted(created) == ["Omitted", "Succeeded"]
+    assert len(machine.versions()) == 1
+    assert machine.commits() == 1
+
+
+def test_two_runs_of_one_model_with_other_inputs_end_with_one_version_in_production(machine: Machine, tmp_path: Path) -> None:
+    """Both train the same model from other seeds. The second to come to its promotion was gated against a champion that is no longer one."""
+    repository = tmp_path / "configs"
+    shutil.copytree(PROJECT / "configs" / "demo", repository / "configs" / "demo")
+    shutil.copy(repository / "configs/demo/run.yaml", repository / "configs/demo/other.yaml")
+    other = repository / "configs/demo/other.yaml"
+    other.write_text(other.read_text().replace("training:\n", "training:\n  seed: 7\n", 1))
+    arguments = ("-p", f"config-repo={repository}", "--json")
+    runs = [
+        machine.start("run", "finetune", "--name", "left", *arguments),
+        machine.start("run", "finetune", "--name", "right", "-p", "config=configs/demo/other.yaml", *arguments),
+    ]
+    summaries = [ended(run) for run in runs]
+    assert "Succeeded" in [summary["phase"] for summary in summaries]
+    assert all(summary["phase"] in ("Succeeded", "Failed") for summary in summaries)
+    stages = sorted(version.tags["stage"] for version in machine.versions())
+    assert stages.count("Production") == 1
+    assert len(stages) == 2
