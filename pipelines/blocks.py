@@ -159,7 +159,9 @@ def resource(name: str, *, takes: tuple[str, ...] = (), gives: Mapping[str, m.Va
     return Block(name, dict.fromkeys(takes), tuple(outputs), build)
 
 
-def nested(name: str, *, takes: tuple[str, ...], gives: tuple[str, ...] = (), locks: str = "") -> Callable[[Callable[[], Mapping[str, str]]], Block]:
+def nested(
+    name: str, *, takes: tuple[str, ...], gives: tuple[str, ...] = (), locks: str = ""
+) -> Callable[[Callable[[], Mapping[str, str]]], Block]:
     """A DAG that is called like a step. The decorated function draws it and returns its outputs; `locks` names a mutex around it."""
 
     def decorate(draw: Callable[[], Mapping[str, str]]) -> Block:
@@ -180,7 +182,9 @@ def nested(name: str, *, takes: tuple[str, ...], gives: tuple[str, ...] = (), lo
 
 
 @contextmanager
-def pipeline(name: str, *, parameters: list[Parameter], account: str = settings.STEPS_ACCOUNT, on_exit: str | None = None, about: str) -> Iterator[WorkflowTemplate]:
+def pipeline(
+    name: str, *, parameters: list[Parameter], account: str = settings.STEPS_ACCOUNT, on_exit: str | None = None, about: str
+) -> Iterator[WorkflowTemplate]:
     """A self-contained WorkflowTemplate whose entrypoint is the DAG drawn inside; every block that was called is compiled in."""
     token = _used.set({})
     try:

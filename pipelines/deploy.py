@@ -10,7 +10,7 @@ with pipeline(
     account=settings.RELEASER,
     about="Deploy a version that was let out before, by default the one in production, to an environment.",
 ) as template:
-    selected = select(model_id=given("model_id"), version=given("version"), tenant="{{workflow.namespace}}")
+    selected = select(model_id=given("model_id"), version=given("version"))
     deployed = deploy(
         run=selected.run,
         attestation=selected.attestation,

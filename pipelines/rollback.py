@@ -14,7 +14,6 @@ with pipeline(
         model_id=given("model_id"),
         environment=given("environment"),
         reason=given("reason"),
-        tenant="{{workflow.namespace}}",
         labels="{{workflow.labels.json}}",
         uid="{{workflow.uid}}",
     )

@@ -89,9 +89,7 @@ verdict = resource(
 )
 def train() -> dict[str, str]:
     run, prepared = passed("run"), passed("prepared")
-    rendered = render(
-        run=run, prepared=prepared, base=passed("base"), preset=passed("preset"), jobset=JOBSET, workflow="{{workflow.name}}"
-    )
+    rendered = render(run=run, prepared=prepared, base=passed("base"), preset=passed("preset"), jobset=JOBSET, workflow="{{workflow.name}}")
     checked = preflight(job=rendered.job, depends=rendered.name, when=equals(rendered.needed, "yes"))
     created = create(manifest=rendered.manifest, depends=f"{checked.name}.Succeeded")
     waited = wait(jobset=created.jobset, depends=f"{created.name}.Succeeded")

@@ -364,7 +364,6 @@ class RollbackIn(In):
     model_id: Text = Field(description="registered model")
     environment: Name = Field(description="environment to roll back")
     reason: Text = Field(description="why, in at least 10 characters", min_length=10)
-    tenant: Name = Field("default", description="the namespace")
     labels: Text = _LABELS
     uid: Text = Field("by-hand", description="uid of the Workflow")
 
@@ -380,7 +379,6 @@ class SelectIn(In):
     remembers = False
     model_id: Text = Field(description="registered model")
     version: int = Field(description="version; 0: the one in production", ge=0, default=0)
-    tenant: Name = Field("default", description="the namespace")
 
 
 class SelectOut(Out):

@@ -60,6 +60,5 @@ class Unfit(Fault):
 
 
 BY_CODE: dict[int, type[Fault]] = {
-    kind.code: kind
-    for kind in (BadInput, BadData, Unavailable, Bug, OutOfMemory, TryAgain, PeerLost, NotAllowed, Unfit)
+    kind.code: kind for kind in (BadInput, BadData, Unavailable, Bug, OutOfMemory, TryAgain, PeerLost, NotAllowed, Unfit)
 }

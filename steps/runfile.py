@@ -1,5 +1,6 @@
 """The run file: everything one fine-tuning run is made of, in git (`fleece/v1`), and what `plan` makes of it (`plan.json`)."""
 
+import difflib
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -42,7 +43,7 @@ class Dataset(_Strict):
     columns: dict[str, str] = Field({}, description="LLaMA-Factory's column names, where they differ from its defaults")
     license: Text = Field(description="licence of the data, an SPDX id or `proprietary`")
     card: RepoPath = Field(description="dataset card (YAML) in the repository")
-    split: Split = Split()  # type: ignore[call-arg]  # pydantic fills in the defaults
+    split: Split = Split()
 
 
 class Training(_Strict):
@@ -66,18 +67,18 @@ class Deployment(_Strict):
 
 
 class RunFile(_Strict):
-    apiVersion: Literal["fleece/v1"]  # noqa: N815 - Kubernetes' spelling
+    apiVersion: Literal["fleece/v1"]
     tenant: Name
     model: Annotated[Text, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+\.v[0-9]+$")] = Field(description="<tenant>.<use>.v<major>")
     owner: Text = Field(min_length=3, description="who answers for the model: a monitored address")
     base: Base
     dataset: Dataset
     training: Training
-    evaluation: Evaluation = Evaluation()  # type: ignore[call-arg]
+    evaluation: Evaluation = Evaluation()
     gate: RepoPath = Field(description="gate policy (YAML) in the repository")
     risk: Risk
     card: RepoPath = Field(description="the human part of the model card (YAML) in the repository")
-    deployment: Deployment = Deployment()  # type: ignore[call-arg]
+    deployment: Deployment = Deployment()
 
 
 class Commit(_Strict):
@@ -113,12 +114,24 @@ def parse_runfile(content: Any, where: str) -> RunFile:
     try:
         return RunFile.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']}" for problem in error.errors()
-        )
+        problems = "; ".join(f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {_explain(problem)}" for problem in error.errors())
         raise BadInput(f"{where} is no run file: {problems}. See configs/demo/run.yaml") from None
 
 
+def _explain(problem: Any) -> str:
+    if problem["type"] == "missing":
+        return "is missing"
+    if problem["type"] != "extra_forbidden":
+        return str(problem["msg"])
+    sections = (RunFile, Base, Split, Dataset, Training, Evaluation, Risk, Deployment)
+    keys = {field.alias or name for section in sections for name, field in section.model_fields.items()}
+    near = difflib.get_close_matches(str(problem["loc"][-1]), sorted(keys), 1)
+    return "is no key of a run file" + (f"; did you mean {near[0]}?" if near else "; take it out")
+
+
 def read_plan(run: str) -> Plan:
-    """Raises Missing when `plan` has not run."""
-    return Plan.model_validate(store.read_json(store.join(run, "plan.json")))
+    """Raises BadInput when `plan` has not run."""
+    try:
+        return Plan.model_validate(store.read_json(store.join(run, "plan.json")))
+    except store.Missing:
+        raise BadInput(f"{run} is no run: it has no plan.json. Run `plan` first, and give the run it names") from None

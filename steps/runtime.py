@@ -5,11 +5,14 @@
 """
 
 import argparse
+import atexit
 import hashlib
 import json
 import os
 import re
+import shutil
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -24,13 +27,13 @@ from steps import audit, store
 from steps.contracts import STEPS, In, Out, inert
 from steps.faults import BadInput, Bug, Fault
 
-I = TypeVar("I", bound=In)
-O = TypeVar("O", bound=Out)
+Takes = TypeVar("Takes", bound=In)
+Gives = TypeVar("Gives", bound=Out)
 
 _PASSED_BY_FILE = re.compile(r"@/tmp/argo_arg_\d+\.txt")
 
 
-def main(verb: str, step: Callable[[I], O], argv: Sequence[str] | None = None) -> NoReturn:
+def main(verb: str, step: Callable[[Takes], Gives], argv: Sequence[str] | None = None) -> NoReturn:
     """Run a step as a program: exit 0 with every output written, or one line on stderr and the fault's code."""
     try:
         code = _run(verb, step, sys.argv[1:] if argv is None else argv)
@@ -52,9 +55,9 @@ def say(verb: str, line: str, *, before: str = "") -> None:
 
 
 def scratch() -> Path:
-    """A folder of this process's own for downloads and work; gone with the pod, or with the node's folder."""
-    folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"fleece-{os.getpid()}"  # noqa: S108 - TMPDIR is the node's own
-    folder.mkdir(parents=True, exist_ok=True)
+    """A folder of this process's own for downloads and work, removed at its end."""
+    folder = Path(tempfile.mkdtemp(prefix="fleece-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
@@ -99,13 +102,13 @@ def flag(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _run(verb: str, step: Callable[[I], O], argv: Sequence[str]) -> int:
+def _run(verb: str, step: Callable[[Takes], Gives], argv: Sequence[str]) -> int:
     given, outputs = parse(verb, argv)
     gives = STEPS[verb][1]
     recorded = _recorded(verb, given)
     if recorded is None:
         began = time.monotonic()
-        out = step(cast(I, given))  # STEPS pairs the verb with its contract
+        out = step(cast(Takes, given))  # STEPS pairs the verb with its contract
         recorded = _record(verb, given, out, time.monotonic() - began)
     elif given.remembers:
         say(verb, f"the same inputs gave this result before, at {recorded['at']}; nothing was done again")

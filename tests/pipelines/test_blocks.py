@@ -32,7 +32,10 @@ def test_a_literal_outside_an_enum_is_refused() -> None:
 
 
 def test_an_output_that_no_step_gives_is_refused() -> None:
-    with pytest.raises(WiringError, match="gate gives no score; it gives reused, result, verdict, reason, decision"), pipeline("x", parameters=[], about="x"):
+    with (
+        pytest.raises(WiringError, match="gate gives no score; it gives reused, result, verdict, reason, decision"),
+        pipeline("x", parameters=[], about="x"),
+    ):
         _ = step("gate")(**gate_call()).score
 
 
