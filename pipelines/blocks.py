@@ -119,7 +119,7 @@ def step(verb: str, *, image: str = "core", size: Size = "small", account: str =
         cpu, memory = settings.SIZES[size]
         volumes: list[Any] = [EmptyDirVolume(name="tmp", mount_path="/tmp")]  # noqa: S108 - the pod's own, its root is read-only
         if signs:
-            volumes.append(SecretVolume(name="signing", mount_path=settings.SIGNING, secret_name="fleece-signing", read_only=True))
+            volumes.append(SecretVolume(name="signing", mount_path=settings.SIGNING, secret_name="fleece-signing", read_only=True))  # noqa: S106 - a name
         return Container(
             name=verb,
             image=settings.IMAGES[image],

@@ -164,7 +164,7 @@ def serve_stop() -> None:
         click.echo(f"stopped {name}")
 
 
-class _refusing:  # noqa: N801 - reads as a word: with _refusing()
+class _refusing:
     """A refusal of the runner is one line and exit 64."""
 
     def __enter__(self) -> None: ...

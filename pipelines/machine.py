@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -20,8 +21,12 @@ NAMESPACE = "default"
 NAMESPACES = (NAMESPACE, f"{NAMESPACE}-release")  # RELEASE_NAMESPACE of pipelines/settings.py
 
 # What ~80 % of a small training or evaluation job is spent on: imported once, and each job forks from there.
-PRELOAD = ("llamafactory.train.tuner", "llamafactory.train.sft.workflow", "peft", "lm_eval", "lm_eval.models.huggingface")
+PRELOAD = (
+    "llamafactory.train.tuner", "llamafactory.train.sft.workflow", "peft", "datasets", "lm_eval.evaluator", "lm_eval.tasks",
+    "lm_eval.models.huggingface", "transformers.models.llama.modeling_llama", "transformers.tokenization_utils_tokenizers",
+)  # fmt: skip
 FORKED = ("steps.train.worker", "steps.merge", "steps.evaluate")
+ASK_FIRST = ("steps.merge", "steps.evaluate")  # a recorded result needs no torch
 
 
 def home() -> Path:
@@ -75,10 +80,11 @@ def images(home: Path) -> Path:
     return home / "images.yaml"
 
 
-def image_table(home: Path) -> dict[str, dict[str, object]]:
+def image_table(home: Path) -> dict[str, Mapping[str, object]]:
     """Which environment of this machine stands for an image: here, for all of ours, the one that `fleece` runs in."""
     core = {"bin": str(Path(sys.executable).parent), "env": libraries(home)}
-    torch = core
+    first = {"FLEECE_ASK_FIRST": " ".join(ASK_FIRST)}
+    torch = core | {"warm": list(PRELOAD), "serve": list(FORKED), "env": libraries(home) | first}
     return {"fleece/core": core, "fleece/train": torch, "fleece/evaluate": torch}
 
 
@@ -95,7 +101,7 @@ def _signing_key(folder: Path) -> None:
         keypair(folder)
 
 
-def _object(home: Path, namespace: str, kind: str, name: str, content: dict[str, object]) -> None:
+def _object(home: Path, namespace: str, kind: str, name: str, content: Mapping[str, object]) -> None:
     manifest = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, **content}
     path = home / "objects" / namespace / kind / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

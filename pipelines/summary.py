@@ -1,6 +1,7 @@
 """What became of a run, for a person and as JSON: read from the Workflow objects and from the records that its steps left in the store."""
 
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from steps import store
 
 Facts = dict[str, Any]
+_ATTEMPT = re.compile(r"\(\d+\)$")  # of a step with a retryStrategy
 
 
 def of(home: Path, workflow: dict[str, Any]) -> Facts:
@@ -83,7 +85,7 @@ def _training(results: dict[str, Facts]) -> Facts | None:
         return None
     done = results["collect"]
     where = store.join(done["trained"].rpartition("/")[0], "train", "curve.json")
-    curve = [point["loss"] for point in store.read_json(where)] if store.exists(where) else []
+    curve = [point["loss"] for point in store.read_json(where) if "loss" in point] if store.exists(where) else []
     return {"steps": done["steps"], "loss": done["loss"], "seconds": done["seconds"], "curve": curve}
 
 
@@ -139,7 +141,7 @@ def _in_order(workflow: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _key(node: dict[str, Any]) -> str:
     """A step is known by its template; the three evaluations by their task."""
-    return str(node["displayName"] if node.get("templateName") == "evaluate" else node.get("templateName", ""))
+    return _ATTEMPT.sub("", str(node["displayName"])) if node.get("templateName") == "evaluate" else str(node.get("templateName", ""))
 
 
 def _record(node: dict[str, Any]) -> Facts | None:
@@ -156,7 +158,7 @@ def _outputs(node: dict[str, Any]) -> dict[str, str]:
 
 
 def _step(node: dict[str, Any]) -> Facts:
-    name = str(node["displayName"])
+    name = _ATTEMPT.sub("", str(node["displayName"]))
     return {"name": name, "phase": node["phase"], "seconds": _seconds(node), "reused": _outputs(node).get("reused") == "yes"}
 
 

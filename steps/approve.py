@@ -16,7 +16,7 @@ _UID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 
 
 def approve(given: ApproveIn) -> ApproveOut:
-    """Raises NotAllowed for a person who may not decide. A reject is a decision like any other: recorded, and nothing is released after it."""
+    """Raises NotAllowed for a person who may not decide. A reject is recorded like an approval, and nothing is released after it."""
     if not _UID.match(given.uid):
         raise BadInput(f"uid {given.uid[:80]!r} is no name of an object; it has letters, digits and . _ - only")
     read, rules, approver = release_request.read(given.request), policy.read_policy(), identity.of(given.labels)

@@ -148,6 +148,7 @@ class RenderOut(Out):
 class TrainIn(In):
     """The JobSet's entrypoint, one process a node; NNODES, NODE_RANK, NPROC_PER_NODE, MASTER_ADDR, MASTER_PORT come by environment."""
 
+    remembers = False
     run: Uri = _RUN
     prepared: Uri = Field(description="URI of the prepared folder")
     base: Uri = Field(description="URI of the base model")

@@ -107,6 +107,7 @@ def _run(verb: str, step: Callable[[Takes], Gives], argv: Sequence[str]) -> int:
     gives = STEPS[verb][1]
     recorded = _recorded(verb, given)
     if recorded is None:
+        _hand_over(verb, argv)
         began = time.monotonic()
         out = step(cast(Takes, given))  # STEPS pairs the verb with its contract
         recorded = _record(verb, given, out, time.monotonic() - began)
@@ -114,6 +115,17 @@ def _run(verb: str, step: Callable[[Takes], Gives], argv: Sequence[str]) -> int:
         say(verb, f"the same inputs gave this result before, at {recorded['at']}; nothing was done again")
     _write(gives.model_validate(recorded["outputs"]), outputs)
     return 0
+
+
+def _hand_over(verb: str, argv: Sequence[str]) -> None:
+    """Where the environment offers a python that has loaded the heavy libraries already (FLEECE_WORK), become that one for the work.
+
+    A recorded result is found before, so it waits for nobody's imports.
+    """
+    python = os.environ.get("FLEECE_WORK", "here")
+    if python != "here":
+        os.environ["FLEECE_WORK"] = "here"
+        os.execv(python, [python, "-m", f"steps.{verb}", *argv])  # noqa: S606
 
 
 def _recorded(verb: str, given: In) -> dict[str, Any] | None:

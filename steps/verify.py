@@ -47,7 +47,7 @@ def verify(given: VerifyIn) -> VerifyOut:
 
 
 def check(asked: ReleaseRequest, rules: Policy) -> tuple[Manifest, Decision]:
-    """The evidence read again; returns the model folder's manifest and the gate's decision. Raises NotAllowed where something is not what was claimed."""
+    """The evidence read again: the model folder's manifest and the gate's decision. Raises NotAllowed where one is not as claimed."""
     plan = read_plan(asked.run)
     _same_run(asked, plan)
     _same_bytes(asked)
@@ -129,10 +129,12 @@ def _attest(
     request: str, asked: ReleaseRequest, signed: Signed, decided: Decision, granted: dict[str, Approval], rules: Policy, now: datetime
 ) -> Attestation:
     end = audit.head(setting("FLEECE_STORE"))
+    champion = decided.champion.digest if decided.champion else "none"
     return Attestation(
         run=asked.run, request=request, tenant=asked.tenant, model_id=asked.model_id, version=asked.version, model=asked.model,
         digest=asked.digest, manifest=asked.evidence[store.join(asked.model, MANIFEST)], signature=signed.signature,
-        provenance=signed.provenance, decision=asked.decision, champion=decided.champion.digest if decided.champion else "none", card=asked.card, risk_class=asked.risk_class, environment=asked.environment,
+        provenance=signed.provenance, decision=asked.decision, champion=champion, card=asked.card,
+        risk_class=asked.risk_class, environment=asked.environment,
         approvals=[Approved(approver=one.approver.sub, record=uri) for uri, one in granted.items()], policy=rules.risk.version,
         audit=Head(sequence=end.sequence, sha256=end.sha256), issued_at=now,
     )  # fmt: skip

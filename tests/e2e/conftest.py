@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +72,11 @@ class Machine:
                     found.append(int(entry.name))
         return found
 
-    def versions(self, model: str = "default.support-triage.v1") -> list[Any]:
-        from mlflow import MlflowClient
-
-        client = MlflowClient(f"sqlite:///{self.home}/mlflow.db")
-        return list(client.search_model_versions(f"name='{model}'"))
+    def stages(self, model: str = "default.support-triage.v1") -> dict[int, str]:
+        """Version to stage, as MLflow's own database has it."""
+        query = "select version, value from model_version_tags where name = ? and key = 'stage' order by version"
+        with closing(sqlite3.connect(self.home / "mlflow.db")) as database:
+            return dict(database.execute(query, (model,)).fetchall())
 
     def commits(self) -> int:
         counted = subprocess.run(

@@ -44,7 +44,7 @@ def test_a_version_that_was_never_compared_with_the_one_in_production_is_refused
     first, second = world.gated("r1"), world.gated("r2", right=39)
     one, two = (attested(world, made, registered(made)) for made in (first, second))
     promote(one)
-    with pytest.raises(NotAllowed, match="went to production since .* was gated"):
+    with pytest.raises(NotAllowed, match=r"went to production since .* was gated"):
         promote(two)
     assert registry.champion(MODEL_ID) == first.model
 
