@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipelines.local import run
 from pipelines.local.clock import Clock
+from tests.local.gangs import jobset
 from tests.local.play import given, log, manifest, nodes, phases, play, sh, write
 
 Task = dict[str, Any]
@@ -28,7 +30,9 @@ def output(name: str, **source: Any) -> dict[str, Any]:
 
 
 def test_values_pass_from_task_to_task_through_files(tmp_path: Path) -> None:
-    make = sh("make", "printf %s {{inputs.parameters.v}}-made > {{outputs.parameters.out.path}}", "v", outputs=output("out", path="/out/value"))
+    make = sh(
+        "make", "printf %s {{inputs.parameters.v}}-made > {{outputs.parameters.out.path}}", "v", outputs=output("out", path="/out/value")
+    )
     show = sh("show", "echo got {{inputs.parameters.v}}", "v")
     first = {"name": "first", "template": "make", "arguments": given(v="{{workflow.parameters.word}}")}
     second = {"name": "second", "template": "show", "depends": "first", "arguments": given(v="{{tasks.first.outputs.parameters.out}}")}
@@ -39,7 +43,11 @@ def test_values_pass_from_task_to_task_through_files(tmp_path: Path) -> None:
 
 
 def test_a_failure_keeps_what_depends_on_it_from_running(tmp_path: Path) -> None:
-    tasks = [{"name": "a", "template": "bad"}, {"name": "b", "template": "ok", "depends": "a"}, {"name": "c", "template": "ok", "depends": "a.Failed"}]
+    tasks = [
+        {"name": "a", "template": "bad"},
+        {"name": "b", "template": "ok", "depends": "a"},
+        {"name": "c", "template": "ok", "depends": "a.Failed"},
+    ]
     workflow = play(tmp_path, manifest(dag(*tasks), sh("bad", "exit 3"), sh("ok", "true")))
     assert phases(workflow) == {"w": "Failed", "a": "Failed", "b": "Omitted", "c": "Succeeded"}
     assert nodes(workflow)["a"]["message"] == "main: Error (exit code 3)"
@@ -137,9 +145,33 @@ def test_a_mutex_keeps_two_runs_apart(tmp_path: Path) -> None:
     assert ends == {"one": "Succeeded", "two": "Succeeded"}
 
 
+def test_a_mutex_is_given_back_when_its_step_has_ended(tmp_path: Path) -> None:
+    tasks = [{"name": "a", "template": "one"}, {"name": "b", "template": "one", "depends": "a"}]
+    workflow = play(tmp_path, manifest(dag(*tasks), sh("one", "true", synchronization={"mutexes": [{"name": "m"}]})), clock=Clock())
+    assert set(phases(workflow).values()) == {"Succeeded"}
+
+
+def test_a_jobset_is_a_gang_of_processes(tmp_path: Path) -> None:
+    made = jobset("gang", "print('rank', rank)")
+    create = {"action": "apply", "flags": ["--server-side", "--force-conflicts"], "setOwnerReference": True}
+    create["manifest"] = yaml.safe_dump(made)
+    look = "apiVersion: jobset.x-k8s.io/v1alpha2\nkind: JobSet\nmetadata: {name: gang}\n"
+    wait = {"action": "get", "manifest": look, "successCondition": "status.terminalState in (Completed,Failed)"}
+    tasks = [{"name": "create", "template": "create"}, {"name": "wait", "template": "wait", "depends": "create"}]
+    templates = [{"name": "create", "resource": create}, {"name": "wait", "resource": wait}]
+    templates[1]["outputs"] = output("state", jsonPath="{.status.terminalState}")
+    workflow = play(tmp_path, manifest(dag(*tasks), *templates), clock=Clock())
+    assert nodes(workflow)["wait"]["outputs"]["parameters"][0]["value"] == "Completed"
+
+
 def test_a_step_sees_its_own_environment_and_nothing_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "hidden")
-    container = {"image": "x", "command": ["sh", "-c"], "args": ["env; echo dir=$PWD"], "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)2"}]}
+    container = {
+        "image": "x",
+        "command": ["sh", "-c"],
+        "args": ["env; echo dir=$PWD"],
+        "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)2"}],
+    }
     text = log(tmp_path, play(tmp_path, manifest({"name": "main", "container": container})), "w")
     assert "\nB=12\n" in f"\n{text}"
     assert "SECRET_TOKEN" not in text
@@ -159,7 +191,12 @@ def test_an_image_stands_for_an_environment(tmp_path: Path) -> None:
 
 
 def test_a_mounted_path_is_a_folder_of_the_node(tmp_path: Path) -> None:
-    container = {"image": "x", "command": ["sh", "-c"], "args": ["echo hi > /work/f; cat $WHERE"], "env": [{"name": "WHERE", "value": "/work/f"}]}
+    container = {
+        "image": "x",
+        "command": ["sh", "-c"],
+        "args": ["echo hi > /work/f; cat $WHERE"],
+        "env": [{"name": "WHERE", "value": "/work/f"}],
+    }
     container["volumeMounts"] = [{"name": "work", "mountPath": "/work"}]
     workflow = play(tmp_path, manifest({"name": "main", "container": container, "volumes": [{"name": "work", "emptyDir": {}}]}))
     assert log(tmp_path, workflow, "w") == "hi\n"
@@ -185,7 +222,12 @@ def _groups() -> set[str]:
 def test_a_resource_step_waits_for_its_condition_and_reads_outputs(tmp_path: Path) -> None:
     text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {k: v}\n"
     make = {"name": "main", "resource": {"action": "apply", "manifest": text, "successCondition": "data.k == v", "setOwnerReference": True}}
-    make["outputs"] = {"parameters": [{"name": "k", "valueFrom": {"jsonPath": "{.data.k}"}}, {"name": "o", "valueFrom": {"jqFilter": ".metadata.ownerReferences[0].name"}}]}
+    make["outputs"] = {
+        "parameters": [
+            {"name": "k", "valueFrom": {"jsonPath": "{.data.k}"}},
+            {"name": "o", "valueFrom": {"jqFilter": ".metadata.ownerReferences[0].name"}},
+        ]
+    }
     workflow = play(tmp_path, manifest(make))
     assert {p["name"]: p["value"] for p in nodes(workflow)["w"]["outputs"]["parameters"]} == {"k": "v", "o": "w"}
 

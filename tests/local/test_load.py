@@ -53,19 +53,25 @@ def test_what_cannot_run_is_refused_by_name_and_line(document: dict[str, Any], m
 
 def test_the_line_is_that_of_the_field(tmp_path: Path) -> None:
     file = tmp_path / "w.yaml"
-    file.write_text("kind: Workflow\nmetadata: {name: w}\nspec:\n  entrypoint: m\n  templates:\n  - name: m\n    daemon: true\n    container: {}\n")
+    file.write_text(
+        "kind: Workflow\nmetadata: {name: w}\nspec:\n  entrypoint: m\n  templates:\n  - name: m\n    daemon: true\n    container: {}\n"
+    )
     with pytest.raises(Refused, match=r"template `m`, line 7 of"):
         run.run(str(file), {}, home=tmp_path / "home", templates=tmp_path)
 
 
 def test_a_name_that_yaml_reads_as_a_boolean_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "w.yaml"
-    file.write_text("kind: Workflow\nmetadata: {name: w}\nspec:\n  entrypoint: m\n  templates:\n  - name: n\n    container: {command: [ls]}\n")
+    file.write_text(
+        "kind: Workflow\nmetadata: {name: w}\nspec:\n  entrypoint: m\n  templates:\n  - name: n\n    container: {command: [ls]}\n"
+    )
     with pytest.raises(Refused, match="the name is no text"):
         run.run(str(file), {}, home=tmp_path / "home", templates=tmp_path)
 
 
-DECLARED = manifest(STEP, arguments={"parameters": [{"name": "colour", "value": "red", "enum": ["red", "green"]}, {"name": "size", "value": "1"}]})
+DECLARED = manifest(
+    STEP, arguments={"parameters": [{"name": "colour", "value": "red", "enum": ["red", "green"]}, {"name": "size", "value": "1"}]}
+)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipelines.local import keeper, run, state
 from pipelines.local.clock import Clock
 from pipelines.local.faults import Refused
+from tests.local.gangs import jobset
 from tests.local.play import given, manifest, nodes, phases, play, sh, write
 
 Start = Callable[..., subprocess.Popen[bytes]]
@@ -122,7 +124,11 @@ def test_a_stop_ends_the_children_and_can_be_taken_back(tmp_path: Path, start: S
 
 
 def test_a_failed_run_goes_on_from_what_failed(tmp_path: Path) -> None:
-    tasks = [{"name": "a", "template": "ok"}, {"name": "b", "template": "bad", "depends": "a"}, {"name": "c", "template": "ok", "depends": "b"}]
+    tasks = [
+        {"name": "a", "template": "ok"},
+        {"name": "b", "template": "bad", "depends": "a"},
+        {"name": "c", "template": "ok", "depends": "b"},
+    ]
     bye = sh("bye", f"echo bye >> {tmp_path}/said")
     ok, bad = sh("ok", f"echo ok >> {tmp_path}/said"), sh("bad", f"test -e {tmp_path}/mended")
     workflow = play(tmp_path, manifest({"name": "main", "dag": {"tasks": tasks}}, ok, bad, bye, onExit="bye"))
@@ -146,7 +152,14 @@ def test_a_failed_step_of_a_loop_in_steps_runs_again_alone(tmp_path: Path) -> No
 
 
 def test_a_failed_child_run_goes_on_with_its_parent(tmp_path: Path) -> None:
-    child = json.dumps({"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"name": "child"}, "spec": {"workflowTemplateRef": {"name": "t"} } })
+    child = json.dumps(
+        {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Workflow",
+            "metadata": {"name": "child"},
+            "spec": {"workflowTemplateRef": {"name": "t"}},
+        }
+    )
     body = {"action": "apply", "manifest": f"# kind: Workflow\n{child}".replace("}}", "} }").replace("}}", "} }")}
     start_it = {"name": "begin", "resource": body | {"successCondition": "status.phase in (Succeeded,Failed,Error)"}}
     start_it["outputs"] = {"parameters": [{"name": "phase", "valueFrom": {"jsonPath": "{.status.phase}"}}]}
@@ -163,6 +176,26 @@ def test_a_failed_child_run_goes_on_with_its_parent(tmp_path: Path) -> None:
     assert state.read(tmp_path / "home", "child")["status"]["phase"] == "Succeeded"
 
 
+def test_a_gang_goes_on_with_its_run(tmp_path: Path, start: Start) -> None:
+    program = f"""
+open({str(tmp_path / "ranks")!r}, "a").write(f"{{rank}} ")
+while not os.path.exists({str(tmp_path / "again")!r}):
+    time.sleep(0.02)
+"""
+    create = {"action": "apply", "setOwnerReference": True, "manifest": yaml.safe_dump(jobset("gang", program))}
+    look = "apiVersion: jobset.x-k8s.io/v1alpha2\nkind: JobSet\nmetadata: {name: gang}\n"
+    wait = {"action": "get", "manifest": look, "successCondition": "status.terminalState in (Completed,Failed)"}
+    tasks = [{"name": "create", "template": "create"}, {"name": "wait", "template": "wait", "depends": "create"}]
+    main = {"name": "main", "dag": {"tasks": tasks}}
+    runner = start(write(tmp_path, manifest(main, {"name": "create", "resource": create}, {"name": "wait", "resource": wait})))
+    until(lambda: (tmp_path / "ranks").exists() and len((tmp_path / "ranks").read_text().split()) == 2)
+    runner.kill()
+    runner.wait()
+    (tmp_path / "again").touch()
+    assert start("resume", "w").wait(30) == 0
+    assert phases(state.read(tmp_path / "home", "w")) == {"w": "Succeeded", "create": "Succeeded", "wait": "Succeeded"}
+
+
 def test_a_run_that_is_being_driven_cannot_be_resumed(tmp_path: Path, start: Start) -> None:
     runner = start(write(tmp_path, manifest(sh("main", f"touch {tmp_path}/on; sleep 30"))))
     until((tmp_path / "on").exists)
@@ -173,7 +206,7 @@ def test_a_run_that_is_being_driven_cannot_be_resumed(tmp_path: Path, start: Sta
 
 
 def test_an_unknown_run_cannot_be_resumed(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="no run 'x' in .*; there are: none"):
+    with pytest.raises(Refused, match=r"no run 'x' in .*; there are: none"):
         run.resume("x", home=tmp_path, templates=tmp_path)
 
 
@@ -183,6 +216,17 @@ def test_the_keeper_may_be_killed_too(tmp_path: Path, start: Start) -> None:
     os.kill(int((tmp_path / "home/runs/w/lock").read_text().split()[1]), signal.SIGKILL)
     assert runner.wait(20) == 0
     assert (tmp_path / "said").read_text() == "done\n"
+
+
+def test_journal_lines_older_than_the_object_are_ignored(tmp_path: Path) -> None:
+    workflow = play(tmp_path, manifest(sh("main", "true")))
+    older = {"version": int(workflow["metadata"]["resourceVersion"]), "status": {"phase": "Running"}, "labels": {}, "nodes": {}}
+    newer = older | {"version": older["version"] + 1, "status": {"phase": "Failed"}}
+    journal = tmp_path / "home/runs/w/journal.jsonl"
+    journal.write_text(f"{json.dumps(older)}\n")
+    assert state.read(tmp_path / "home", "w")["status"]["phase"] == "Succeeded"
+    journal.write_text(f"{json.dumps(older)}\n{json.dumps(newer)}\n")
+    assert state.read(tmp_path / "home", "w")["status"]["phase"] == "Failed"
 
 
 def test_a_torn_journal_line_is_ignored(tmp_path: Path) -> None:

@@ -1,0 +1,318 @@
+"""Dag templates. Follows argo-workflows v4.1.2 `workflow/controller/dag.go`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipelines.local import graph, hooks, references, scope, tags, when
+from pipelines.local.loops import Expanded
+from pipelines.local.nodes import BAD, COMPLETED, Node, Template, fulfilled
+
+if TYPE_CHECKING:
+    from pipelines.local.engine import Around, Call, Engine
+
+Task = dict[str, Any]
+
+
+@dataclass
+class Dag:
+    """One dag template at work, during one pass."""
+
+    engine: "Engine"
+    node: Node
+    template: Template
+    around: "Around"
+    tasks: dict[str, Task]
+    visited: set[str] = field(default_factory=set)
+
+    def name(self, task: str) -> str:
+        return f"{self.node['name']}.{task}"
+
+    def task_node(self, task: str) -> Node | None:
+        return self.engine.nodes.get(self.name(task))
+
+
+def run(engine: "Engine", name: str, call: "Call", template: Template, around: "Around") -> Node:
+    """Bring a dag one step further."""
+    node = engine.nodes.get(name) or engine.begin(name, "DAG", call, template, around, "Running")
+    engine.enclose(node, template)
+    this = Dag(engine, node, template, around, {t["name"]: t for t in template["dag"]["tasks"]})
+    wanted = targets(template)
+    exits = [_target(this, task) for task in wanted]
+    if not all(exits):
+        return node
+    phase = assess(this, wanted)
+    if phase == "Running":
+        return node
+    if phase == "Succeeded":
+        everything = scope.Scope(scope.of_inputs(template.get("inputs") or {}))
+        for task in this.tasks:
+            _add(this, everything, task)
+        outputs = scope.outputs_of(template, everything, engine.globals)
+        if outputs:
+            node["outputs"] = outputs
+            engine.add_global(outputs)
+    ends = [this.task_node(task) for task in wanted]
+    engine.nodes.set_outbound(node, [n for n in ends if n is not None])
+    return engine.nodes.phase(node, phase)
+
+
+def targets(template: Template) -> list[str]:
+    target = template["dag"].get("target")
+    return target.split() if target else graph.leaves(template["dag"]["tasks"])
+
+
+def _target(this: Dag, task: str) -> bool:
+    """Run a target; is its exit hook done?"""
+    step(this, task)
+    node = this.task_node(task)
+    return not fulfilled(node) or node is None or _exited(this, task, node)
+
+
+def _exited(this: Dag, task: str, node: Node) -> bool:
+    spec = this.tasks[task]
+    if not spec.get("hooks") and not spec.get("onExit"):
+        return True
+    found = _scope(this, task)
+    if node["type"] != "TaskGroup":
+        return hooks.exit_done(this.engine, spec, node, this.node["id"], f"tasks.{task}", found, this.around.depth)
+    members = [m for m in this.engine.nodes.children(node) if m.get("boundaryID") == this.node["id"]]
+    done = [hooks.exit_done(this.engine, spec, m, this.node["id"], f"tasks.{task}", found, this.around.depth) for m in members]
+    return all(done)
+
+
+def step(this: Dag, name: str) -> None:
+    """Start a task if those it depends on allow it."""
+    if name in this.visited:
+        return
+    this.visited.add(name)
+    node = this.task_node(name)
+    if node is not None and fulfilled(node):
+        _exited(this, name, node)
+        return
+    if node is None and not _released(this, name):
+        return
+    for dependency in graph.dependencies(this.tasks[name]) if node is not None else ():
+        step(this, dependency)
+    expanded = _expanded(this, name)
+    if expanded is None:
+        return
+    expanded.advance(lambda member: _member(this, name, member))
+    _close_group(this, name, expanded)
+
+
+def _released(this: Dag, name: str) -> bool:
+    """Have all dependencies ended, and in the way that `depends` asks for?"""
+    needed = graph.dependencies(this.tasks[name])
+    for dependency in needed:
+        step(this, dependency)
+    ends = [this.task_node(d) for d in needed]
+    if not all(fulfilled(n) and n is not None and _exited(this, d, n) for d, n in zip(needed, ends, strict=True)):
+        return False
+    logic = graph.logic(this.tasks[name])
+    if logic is None or logic.holds({d: results(this, d) for d in needed}):
+        return True
+    _skip(this, name, "Omitted", "omitted: depends condition not met")
+    return False
+
+
+def results(this: Dag, name: str) -> dict[str, bool]:
+    """What may be said about a finished task in `depends`."""
+    node = this.task_node(name)
+    assert node is not None  # noqa: S101 - only asked once it has ended
+    phase = node["phase"]
+    found = {
+        "Succeeded": phase == "Succeeded",
+        "Failed": phase == "Failed",
+        "Errored": phase == "Error",
+        "Skipped": phase == "Skipped",
+        "Omitted": phase == "Omitted",
+        "Daemoned": False,
+        "AnySucceeded": False,
+        "AllFailed": False,
+    }
+    if node["type"] == "TaskGroup":
+        members = [n["phase"] for n in this.engine.nodes.children(node) if not (n.get("nodeFlag") or {}).get("hooked")]
+        found["AnySucceeded"] = "Succeeded" in members
+        found["AllFailed"] = bool(members) and all(p == "Failed" for p in members)
+    allowed = this.tasks[name].get("continueOn") or {}
+    if (allowed.get("failed") and phase == "Failed") or (allowed.get("error") and phase == "Error"):
+        found["Succeeded"] = True
+    return found
+
+
+def _expanded(this: Dag, name: str) -> Expanded | None:
+    """The task with its references filled in, its loop unrolled; None when it ends here. Made once."""
+    full = this.name(name)
+    known: Expanded | None = this.engine.expanded.get(full)
+    if known is not None:
+        return known
+    task = this.tasks[name]
+    try:
+        resolved = references.resolve(task, _scope(this, name), this.engine.globals, "tasks")
+        expanded = references.expand(resolved)
+    except tags.UnresolvedTag as missing:
+        if not missing.tag.startswith(("tasks", "steps")):
+            _skip(this, name, "Error", str(missing))
+        else:
+            this.engine.stuck[full] = f"{{{{{missing.tag}}}}}, which never gets a value"
+        return None
+    except references.FAULTS as error:
+        _skip(this, name, "Error", str(error))
+        return None
+    except ValueError as error:  # a loop's result that is no JSON ends the whole workflow (argo-control-flow 076)
+        _skip(this, name, "Error", str(error))
+        raise
+    if expanded.loop and not expanded.members:
+        _skip(this, name, "Skipped", "Skipped, empty params")
+        return None
+    if expanded.loop and this.task_node(name) is None:
+        _connect(this, name, full)
+        _new(this, name, full, "TaskGroup", "Running", {})
+    this.engine.expanded[full] = expanded
+    return expanded
+
+
+def _member(this: Dag, name: str, task: Task) -> str:
+    """Bring one task, or one member of its loop, one step further; how that went, for `Expanded.advance`."""
+    from pipelines.local.engine import Around, NodeError
+    from pipelines.local.limits import Waiting
+
+    full = this.name(task["name"])
+    node = this.engine.nodes.get(full)
+    if node is None:
+        reason = _why_not(task)
+        if reason is not None:
+            _connect(this, name, full)
+            _new(this, name, full, "Skipped", *reason)
+            return "ended"
+    call = {k: task[k] for k in ("template", "inline") if k in task} | {"kind": "tasks", "name": task["name"]}
+    around = Around(this.node["id"], exit=this.around.exit, depth=this.around.depth + 1)
+    try:
+        node = this.engine.execute(full, call, task.get("arguments") or {}, around)
+    except Waiting:
+        node = this.engine.nodes.get(full)
+        if node is None:
+            return "full"
+    except NodeError as error:
+        node = this.engine.nodes.get(full)
+        if node is not None:
+            this.engine.nodes.phase(node, "Error", f"task '{full}' errored: {error}")
+    if this.engine.nodes.get(full) is not None:
+        _connect(this, name, full)
+    return "ended" if fulfilled(node) else "open"
+
+
+def _why_not(task: Task) -> tuple[str, dict[str, bool], str] | None:
+    """Phase, flag and message of a task that is not to run; None when it is."""
+    try:
+        if when.holds(task.get("when", "")):
+            return None
+    except when.WhenError as error:
+        return "Error", {}, str(error)
+    return "Skipped", {}, f"when '{task['when']}' evaluated false"
+
+
+def _close_group(this: Dag, name: str, expanded: Expanded) -> None:
+    """The group of a loop ends when all its members have."""
+    group = this.task_node(name)
+    if not expanded.loop or expanded.open or group is None or fulfilled(group):
+        return
+    phases = [n["phase"] for m in expanded.members if (n := this.task_node(m["name"])) is not None]
+    bad = [p for p in phases if p in BAD]
+    this.engine.nodes.phase(group, bad[-1] if bad else "Succeeded")
+    _exited(this, name, group)
+
+
+def _skip(this: Dag, name: str, phase: str, message: str) -> None:
+    full = this.name(name)
+    if this.engine.nodes.get(full) is None:
+        _new(this, name, full, "Skipped", phase, {}, message)
+        _connect(this, name, full)
+
+
+def _new(this: Dag, name: str, full: str, kind: str, phase: str, flag: dict[str, bool], message: str = "") -> Node:
+    template = this.tasks[name].get("template", "")
+    return this.engine.nodes.add(full, kind, phase=phase, boundary=this.node["id"], template=template, message=message, flag=flag)
+
+
+def _connect(this: Dag, name: str, full: str) -> None:
+    """Hang a node below what it follows: its group, the last nodes of its dependencies, or the dag."""
+    nodes, group = this.engine.nodes, this.task_node(name)
+    if group is not None and group["type"] == "TaskGroup" and group["name"] != full:
+        nodes.link(group, full)
+        return
+    needed = graph.dependencies(this.tasks[name])
+    if not needed:
+        nodes.link(this.node, full)
+    for dependency in needed:
+        ended = this.task_node(dependency)
+        for last in nodes.outbound(ended) if ended is not None else ():
+            nodes.link(last, full)
+
+
+def _scope(this: Dag, name: str) -> scope.Scope:
+    """What a task may refer to: its ancestors and the dag's inputs."""
+    found = scope.Scope(scope.of_inputs(this.template.get("inputs") or {}))
+    _add_input_artifacts(found, this.template)
+    for ancestor in graph.ancestors(name, this.tasks):
+        _add(this, found, ancestor)
+    return found
+
+
+def _add_input_artifacts(found: scope.Scope, template: Template) -> None:
+    for artifact in (template.get("inputs") or {}).get("artifacts") or []:
+        found.artifacts[f"inputs.artifacts.{artifact['name']}"] = artifact
+
+
+def _add(this: Dag, found: scope.Scope, name: str) -> None:
+    node, prefix = this.task_node(name), f"tasks.{name}"
+    if node is None:
+        return
+    called = this.engine.called(this.tasks[name])
+    if node["type"] == "TaskGroup":
+        members = [m for m in this.engine.nodes.children(node) if m["name"].startswith(f"{node['name']}(")]
+        scope.add_node(found, prefix, node, this.engine.nodes, called)
+        if fulfilled(node):
+            scope.add_loop(found, prefix, members, this.engine.nodes)
+        return
+    scope.add_node(found, prefix, node, this.engine.nodes, called)
+
+
+def assess(this: Dag, wanted: Iterable[str]) -> str:
+    """The phase of the dag: Running while any node below is; otherwise what its targets came to, through omitted ones too."""
+    ids = {this.engine.nodes.id(this.name(task)): "" for task in wanted}
+    queue = [(child, "Succeeded") for child in this.node.get("children", ())]
+    seen = set(queue)
+    while queue:
+        node_id, branch = queue.pop()
+        node = this.engine.nodes.all[node_id]
+        if not fulfilled(node):
+            return "Running"
+        if node["phase"] in COMPLETED:
+            branch = node["phase"]
+        if ids.get(node_id) in ("", "Succeeded"):
+            ids[node_id] = branch
+        below = [n["id"] for n in this.engine.nodes.attempts(node)[-1:]] if node["type"] == "Retry" else node.get("children", ())
+        fresh = [(child, branch) for child in below if (child, branch) not in seen]
+        seen.update(fresh)
+        queue += fresh
+    return _verdict(this, wanted, ids)
+
+
+def _verdict(this: Dag, wanted: Iterable[str], ids: dict[str, str]) -> str:
+    """With failFast the first failed target by name decides, without it the last (argo-control-flow 057)."""
+    fail_fast, phase = this.template["dag"].get("failFast", True), "Succeeded"
+    for name in wanted:
+        branch = ids[this.engine.nodes.id(this.name(name))]
+        allowed = this.tasks[name].get("continueOn") or {}
+        forgiven = (branch == "Failed" and allowed.get("failed")) or (branch == "Error" and allowed.get("error"))
+        if not branch:
+            phase = "Running"
+            if not fail_fast:
+                break
+        elif branch in BAD and not forgiven:
+            phase = branch
+            if fail_fast:
+                break
+    return phase

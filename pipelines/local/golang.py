@@ -1,0 +1,147 @@
+"""How Go writes values as text: `json.Marshal`, `strconv.Quote`, `fmt.Sprint`. Argo's substitution and messages are made of these three.
+
+Rules: https://pkg.go.dev/encoding/json#Marshal, https://pkg.go.dev/strconv#Quote, https://pkg.go.dev/fmt (verb %v).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+_SHORT = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", '"': '\\"', "\\": "\\\\"}
+_JSON = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+_JSON |= {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+_JSON |= {chr(code): f"\\u{code:04x}" for code in range(32) if chr(code) not in _JSON}
+_JSON_TABLE = str.maketrans(_JSON)
+
+
+class MarshalError(ValueError):
+    """A value that JSON cannot hold; the message is Go's."""
+
+
+class AnyKeyMap(dict[object, object]):
+    """Go's map[any]any, which `groupBy` and `fromPairs` make and json.Marshal refuses; `kind` is its Go type."""
+
+    kind = "map[interface {}]interface {}"
+
+
+def escape(text: str) -> str:
+    """The text inside Go's double quotes (`strconv.Quote` without them)."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return text
+    return "".join(character if _plain(character) else _escaped(character) for character in text)
+
+
+def quote(text: str) -> str:
+    """`strconv.Quote`."""
+    return f'"{escape(text)}"'
+
+
+def _plain(character: str) -> bool:
+    return character.isprintable() and character not in '"\\'
+
+
+def _escaped(character: str) -> str:
+    short = _SHORT.get(character)
+    if short:
+        return short
+    code = ord(character)
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    if 0xD800 <= code < 0xE000:
+        return "\\ufffd"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def marshal(value: object, indent: str = "", _depth: int = 0) -> str:
+    """`json.Marshal`, or `json.MarshalIndent` with an indent; raises MarshalError for what JSON cannot hold."""
+    if isinstance(value, str):
+        return f'"{value.translate(_JSON_TABLE)}"'
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float):
+        return _json_float(value)
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, AnyKeyMap):
+        raise MarshalError(f"json: unsupported type: {value.kind}")
+    if isinstance(value, Mapping):
+        colon = ": " if indent else ":"
+        parts = [f"{marshal(str(key))}{colon}{marshal(value[key], indent, _depth + 1)}" for key in sorted(value)]
+        return _wrapped("{", parts, "}", indent, _depth)
+    if isinstance(value, Sequence):
+        return _wrapped("[", [marshal(part, indent, _depth + 1) for part in value], "]", indent, _depth)
+    text = getattr(value, "as_json", None)
+    if text is None:
+        raise MarshalError("json: unsupported type: func")
+    return str(text())
+
+
+def _wrapped(opening: str, parts: list[str], closing: str, indent: str, depth: int) -> str:
+    if not indent or not parts:
+        return opening + ",".join(parts) + closing
+    line = "\n" + indent * depth
+    return f"{opening}{line}{indent}" + f",{line}{indent}".join(parts) + f"{line}{closing}"
+
+
+def _json_float(value: float) -> str:
+    if not math.isfinite(value):
+        raise MarshalError(f"json: unsupported value: {_float(value)}")
+    digits, exponent = _digits(value)
+    if value == 0 or -6 <= exponent - 1 < 21:
+        return _positional(value, digits, exponent)
+    text = _scientific(value, digits, exponent)
+    return text[:-2] + text[-1] if text[-4:-1] == "e-0" else text
+
+
+def _float(value: float) -> str:
+    """`%v`: shortest digits, scientific below 1e-4 and from 1e6."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    digits, exponent = _digits(value)
+    if value == 0 or -4 <= exponent - 1 < 6:
+        return _positional(value, digits, exponent)
+    return _scientific(value, digits, exponent)
+
+
+def _digits(value: float) -> tuple[str, int]:
+    """Shortest digits d and exponent e with |value| = 0.d * 10^e."""
+    mantissa, _, power = f"{abs(value)!r}".partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    stripped = (whole + fraction).lstrip("0")
+    leading = len(whole + fraction) - len(stripped)
+    return stripped.rstrip("0"), len(whole) - leading + int(power or 0)
+
+
+def _positional(value: float, digits: str, exponent: int) -> str:
+    sign = "-" if math.copysign(1, value) < 0 else ""
+    if not digits:
+        return sign + "0"
+    if exponent <= 0:
+        return f"{sign}0.{'0' * -exponent}{digits}"
+    whole, fraction = digits[:exponent].ljust(exponent, "0"), digits[exponent:]
+    return f"{sign}{whole}.{fraction}" if fraction else sign + whole
+
+
+def _scientific(value: float, digits: str, exponent: int) -> str:
+    sign = "-" if value < 0 else ""
+    fraction = f".{digits[1:]}" if digits[1:] else ""
+    return f"{sign}{digits[0]}{fraction}e{'+' if exponent > 0 else '-'}{abs(exponent - 1):02d}"
+
+
+def sprint(value: object) -> str:
+    """`fmt.Sprint` of one value (`%v`): `[20 1 true <nil>]`, `map[k:20]`."""
+    if value is None:
+        return "<nil>"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _float(value)
+    if isinstance(value, Mapping):
+        keys = sorted(value, key=lambda key: (isinstance(key, str), key))
+        return "map[" + " ".join(f"{sprint(key)}:{sprint(value[key])}" for key in keys) + "]"
+    if isinstance(value, list | tuple):
+        return "[" + " ".join(sprint(part) for part in value) + "]"
+    return str(getattr(value, "pattern", value))

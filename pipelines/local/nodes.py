@@ -1,0 +1,164 @@
+"""`status.nodes` of a Workflow, in Argo's own shape: names, ids, phases, children."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pipelines.local.clock import Clock, rfc3339
+
+Node = dict[str, Any]
+Template = dict[str, Any]
+
+DONE = frozenset({"Succeeded", "Failed", "Error", "Skipped", "Omitted"})
+BAD = frozenset({"Failed", "Error"})
+COMPLETED = frozenset({"Succeeded", "Failed", "Error"})
+
+
+def fnv1a(text: str) -> int:
+    """32-bit FNV-1a, which Argo puts into node ids. https://datatracker.ietf.org/doc/html/draft-eastlake-fnv"""
+    value = 2166136261
+    for byte in text.encode():
+        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    return value
+
+
+def display_name(name: str, boundary: str | None) -> str:
+    """The name as people see it: without that of the template around it."""
+    if boundary is None:
+        return name
+    rest = name.removeprefix(boundary)
+    if rest.startswith("["):
+        group, dot, step = rest.partition(".")
+        return step if dot else group
+    return rest.removeprefix(".")
+
+
+def fulfilled(node: Node | None) -> bool:
+    return node is not None and node["phase"] in DONE
+
+
+def template_type(template: Template) -> str:
+    """The type of the node that runs a template."""
+    for field, kind in (("dag", "DAG"), ("steps", "Steps"), ("suspend", "Suspend")):
+        if field in template:
+            return kind
+    return "Pod"
+
+
+def pod_name(workflow_name: str, node: Node) -> str:
+    """Argo's pod name, version 2: workflow, template, hash of the node's name."""
+    if node["name"] == workflow_name:
+        return workflow_name
+    suffix = node["id"].rpartition("-")[2]
+    prefix = f"{workflow_name}-{node.get('templateName', '')}"[: 253 - len(suffix) - 1]
+    return f"{prefix}-{suffix}"
+
+
+class Nodes:
+    """The nodes of one Workflow; remembers which changed since the last save."""
+
+    def __init__(self, workflow: str, nodes: dict[str, Node], clock: Clock) -> None:
+        self.workflow, self.all, self.clock = workflow, nodes, clock
+        self.changed: dict[str, None] = {}
+        self.exact: dict[str, tuple[float, float]] = {}
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.all.values())
+
+    def id(self, name: str) -> str:
+        return name if name == self.workflow else f"{self.workflow}-{fnv1a(name)}"
+
+    def get(self, name: str) -> Node | None:
+        return self.all.get(self.id(name))
+
+    def add(
+        self,
+        name: str,
+        kind: str,
+        *,
+        phase: str,
+        boundary: str = "",
+        template: str = "",
+        message: str = "",
+        flag: dict[str, bool] | None = None,
+        inputs: dict[str, Any] | None = None,
+    ) -> Node:
+        """A new node. Argo leaves empty fields out, and so do we."""
+        around = self.all[boundary]["name"] if boundary else None
+        now = self.clock.now()
+        node: Node = {"id": self.id(name), "name": name, "displayName": display_name(name, around), "type": kind}
+        if template:
+            node["templateName"] = template
+        node |= {"templateScope": f"local/{self.workflow}", "phase": phase}
+        if boundary:
+            node["boundaryID"] = boundary
+        if message:
+            node["message"] = message
+        node["startedAt"] = rfc3339(now)
+        self.exact[node["id"]] = (now, 0.0)
+        if flag is not None:
+            node["nodeFlag"] = flag
+        if inputs:
+            node["inputs"] = inputs
+        self.all[node["id"]] = node
+        self.phase(node, phase)
+        return node
+
+    def phase(self, node: Node, phase: str, message: str | None = None) -> Node:
+        """Move a node to a phase; a message replaces the old one, None keeps it."""
+        if node["phase"] == phase and message is None and not (phase in DONE and "finishedAt" not in node):
+            self.changed[node["id"]] = None
+            return node
+        node["phase"] = phase
+        if message:
+            node["message"] = message
+        elif message == "":
+            node.pop("message", None)
+        if phase in DONE and "finishedAt" not in node:
+            now = self.clock.now()
+            node["finishedAt"] = rfc3339(now)
+            self.exact[node["id"]] = (self.exact.get(node["id"], (now, 0.0))[0], now)
+        self.changed[node["id"]] = None
+        return node
+
+    def touch(self, node: Node) -> None:
+        self.changed[node["id"]] = None
+
+    def link(self, parent: Node, child_name: str) -> None:
+        """Make one node the child of another, once."""
+        child = self.id(child_name)
+        children = parent.setdefault("children", [])
+        if child not in children:
+            children.append(child)
+            self.changed[parent["id"]] = None
+
+    def children(self, node: Node) -> list[Node]:
+        return [self.all[i] for i in node.get("children", ()) if i in self.all]
+
+    def attempts(self, retry: Node) -> list[Node]:
+        """The attempts below a Retry node, without its hooks."""
+        return [n for n in self.children(retry) if not (n.get("nodeFlag") or {}).get("hooked")]
+
+    def outbound(self, node: Node) -> list[Node]:
+        """The last nodes inside a node: what a following step hangs below."""
+        match node["type"]:
+            case "Pod" | "Skipped" | "Suspend":
+                return [node]
+            case "Retry":
+                return self.attempts(node)[-1:]
+            case "TaskGroup":
+                return self._through(self.children(node)) or [node]
+        return self._through(self.all[i] for i in node.get("outboundNodes", ()) if i in self.all)
+
+    def _through(self, nodes: Iterable[Node]) -> list[Node]:
+        return list({out["id"]: out for node in nodes for out in self.outbound(node)}.values())
+
+    def set_outbound(self, node: Node, lasts: Iterable[Node]) -> None:
+        found = self._through(lasts)
+        if found:
+            node["outboundNodes"] = [n["id"] for n in found]
+            self.changed[node["id"]] = None
+
+    def seconds(self, node: Node) -> float:
+        """How long a node has been or was running."""
+        start, end = self.exact.get(node["id"], (0.0, 0.0))
+        return (end or self.clock.now()) - start if start else 0.0
