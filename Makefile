@@ -28,10 +28,11 @@ check: .venv/.done ## format, lint, types, imports, compiled files, fast tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/fleece compile --check
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -n 2 -m "not slow"
 
 test: check ## check, and every slow test on real components
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -n 2 --dist loadfile -m slow --ignore tests/e2e
+	$(BIN)/pytest -q tests/e2e
 
 compile: .venv/.done ## write workflow-templates/ from pipelines/
 	$(BIN)/fleece compile

@@ -1,8 +1,8 @@
 """`make bench-run`: wall time of the demo, from data to a probed endpoint, over the sum of the raw tools run by hand.
 
 By hand a person would run, on the same data and base model, one after the other: `llamafactory-cli train` on two processes,
-`llamafactory-cli export`, `lm_eval` on the base and on the tuned model, and `llamafactory-cli api` until it answers once. Data checks, gate,
-registry, card, signature and GitOps have no raw tool and count against us only. The target is a ratio of at most 1.0.
+`llamafactory-cli export`, `lm_eval` on the base and on the tuned model, and `llamafactory-cli api` until it answers once. Data checks,
+gate, registry, card, signature and GitOps have no raw tool and count against us only. The target is a ratio of at most 1.0.
 """
 
 import argparse

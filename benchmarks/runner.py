@@ -1,6 +1,7 @@
-"""CPU seconds of a 5-step no-op WorkflowTemplate on the local runner: a process per step, logs and state on disk. `make bench-runner`.
+"""`make bench-runner`: CPU seconds of a 5-step no-op WorkflowTemplate on the local runner, and of compiling every template.
 
-Prints the median of five runs, user and system time with all children, beside the floor: starting the five interpreters and no runner.
+A process per step, logs and state on disk. Medians of five runs, user and system time with all children, beside the floor: starting the
+five interpreters and no runner. The same five steps cost Metaflow 2.19 1.94 and kfp.local 2.17 3.23 CPU s.
 """
 
 import os
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 TARGET = 1.0  # CPU s
+COMPILE_TARGET = 2.0  # CPU s
 RUNS = 5
 STEPS = 5
 ROOT = Path(__file__).parent.parent
@@ -55,6 +57,10 @@ def floor() -> None:
         subprocess.run([sys.executable, "-c", "pass"], check=True)
 
 
+def compile_all() -> None:
+    subprocess.run([sys.executable, "-m", "pipelines.cli", "compile", "--check"], cwd=ROOT, check=True)
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "no-op.yaml"
@@ -62,8 +68,13 @@ def main() -> None:
         run(file)  # compiles the modules
         median = statistics.median(cpu_seconds(lambda: run(file)) for _ in range(RUNS))
     least = statistics.median(cpu_seconds(floor) for _ in range(RUNS))
-    verdict = "reached" if median <= TARGET else "missed"
-    print(f"5 no-op steps: {median:.2f} CPU s (floor, the five interpreters alone: {least:.2f}; target {TARGET}: {verdict})")
+    print(f"5 no-op steps: {median:.2f} CPU s (the five interpreters alone: {least:.2f}; target {TARGET}: {_verdict(median, TARGET)})")
+    compiling = statistics.median(cpu_seconds(compile_all) for _ in range(RUNS))
+    print(f"compile of all templates: {compiling:.2f} CPU s (target {COMPILE_TARGET}: {_verdict(compiling, COMPILE_TARGET)})")
+
+
+def _verdict(seconds: float, target: float) -> str:
+    return "reached" if seconds <= target else "missed"
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def main() -> None:
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the workflow; may be repeated.")
 @click.option("--name", help="Name of the run; by default the template's name and five characters.")
 @click.option("-n", "--namespace", default="default", show_default=True, help="Namespace.")
-@click.option("--parallelism", type=click.IntRange(1), help="Most steps at the same time; by default one a core.")
+@click.option("--parallelism", type=click.IntRange(1), help="Most processes at the same time; by default the cores, and at least 4.")
 @click.option("--approve", metavar="REASON", help="Approve the release request, if policy asks for a person, with this reason.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON instead of text.")
 @click.option("-o", "--output", type=click.Choice(["json"]), help="Print the Workflow object with status.nodes, as Argo writes it.")

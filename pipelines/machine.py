@@ -67,7 +67,7 @@ def libraries(home: Path) -> dict[str, str]:
 
 def install(home: Path) -> None:
     """Write the objects, the signing key and the table of images. Done at every start; what is there stays as it is."""
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     _signing_key(home / "keys")
     for namespace in NAMESPACES:
         _object(home, namespace, "ConfigMap", "fleece", {"data": settings(home)})

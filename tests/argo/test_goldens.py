@@ -12,6 +12,8 @@ from pipelines.local.faults import Refused
 from pipelines.local.objects import Objects
 from tests.argo import compare
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 GOLDENS = sorted(path.relative_to(HERE).with_suffix("").as_posix() for area in ("control", "data") for path in (HERE / area).glob("*.yaml"))
 WAITING = {  # their containers sleep for seconds

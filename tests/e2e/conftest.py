@@ -49,7 +49,7 @@ class Machine:
 
     def phase(self, name: str, task: str) -> str:
         nodes = self.workflow(name).get("status", {}).get("nodes", {}).values()
-        return next((node["phase"] for node in nodes if node["displayName"] == task and node["type"] != "Retry"), "")
+        return next((node["phase"] for node in nodes if node["displayName"] == task), "")
 
     def wait_for(self, what: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 240) -> None:
         until = time.monotonic() + seconds

@@ -19,6 +19,8 @@ from pipelines.local.failures import DEADLINE, Cause, Ended, cause_of, outcome_o
 from pipelines.local.objects import Objects
 from tests.local.gangs import job_of, jobset, pod_of
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 Object = dict[str, Any]
 POD = "ns/x-node-0-0-abcde"

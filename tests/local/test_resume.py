@@ -20,6 +20,8 @@ from pipelines.local.faults import Refused
 from tests.local.gangs import jobset
 from tests.local.play import given, manifest, nodes, phases, play, sh, write
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., subprocess.Popen[bytes]]
 RUNNER = """
 import sys

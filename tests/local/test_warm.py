@@ -14,6 +14,8 @@ import pytest
 
 from pipelines.local import warm
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).parents[2]
 PRELOADED = ("json", "decimal", "random", "logging")

@@ -11,6 +11,8 @@ from steps import gitops, release, store
 from steps.contracts import DeployIn
 from steps.faults import BadInput, NotAllowed, Unavailable
 
+pytestmark = pytest.mark.slow
+
 NONE = ["apiVersion: fleece/v1", "name: cluster", "reconciler: none", "serving: {image: vllm/vllm-openai, gpus: 1, dtype: bfloat16}"]
 
 

@@ -12,6 +12,8 @@ from steps import gitops
 from steps.faults import BadInput, NotAllowed, Unavailable
 from steps.gitops import Change
 
+pytestmark = pytest.mark.slow
+
 AT = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 FOLDER = "releases/local/team-x/team-x.triage.v1"
 

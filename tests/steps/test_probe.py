@@ -14,6 +14,8 @@ from steps.faults import BadInput, Unavailable
 from steps.probe import probe
 from steps.serving import NotServing
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:

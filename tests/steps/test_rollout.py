@@ -13,6 +13,8 @@ from steps.faults import BadData, BadInput, NotAllowed, Unavailable
 from steps.rollout import rollout
 from steps.serving import NotServing, Prompt
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:

@@ -12,6 +12,8 @@ from steps import lease, store
 from steps.faults import BadInput, Fault, NotAllowed, Unavailable
 from steps.store_gcs import GcsStore, _client
 
+pytestmark = pytest.mark.slow
+
 AT = "gs://fleece/thing"
 
 

@@ -15,6 +15,8 @@ from trainings import CONFIG, Gang, prepared_run
 
 from steps import store
 
+pytestmark = pytest.mark.slow
+
 # --- a supervisor whose workers play a part -------------------------------------------------------------------------------------
 
 PART = """#!{python}
