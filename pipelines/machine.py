@@ -74,6 +74,7 @@ def install(home: Path) -> None:
     secret = {"data": {"key.pem": base64.b64encode((home / "keys" / "key.pem").read_bytes()).decode()}}
     _object(home, NAMESPACES[1], "Secret", "fleece-signing", secret)
     _write(images(home), yaml.safe_dump(image_table(home)))
+    _registry(home)
 
 
 def images(home: Path) -> Path:
@@ -99,6 +100,15 @@ def _signing_key(folder: Path) -> None:
         from steps.signing import keypair
 
         keypair(folder)
+
+
+def _registry(home: Path) -> None:
+    """MLflow's SQLite file, made before the first run: its schema takes seconds, and a gang of processes should not wait for it."""
+    if not (home / "mlflow.db").is_file() and settings(home)["MLFLOW_TRACKING_URI"] == f"sqlite:///{home}/mlflow.db":
+        os.environ["MLFLOW_TRACKING_URI"] = settings(home)["MLFLOW_TRACKING_URI"]
+        from steps import mlflow_client
+
+        mlflow_client.client()
 
 
 def _object(home: Path, namespace: str, kind: str, name: str, content: Mapping[str, object]) -> None:

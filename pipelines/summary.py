@@ -54,15 +54,14 @@ def _paragraphs(facts: Facts) -> list[tuple[str, list[str]]]:
         ends = f"loss {curve[0]:.3f} → {curve[-1]:.3f}" if curve else f"loss {training['loss']:.3f}"
         found.append(("training", [f"{_sparkline(curve)}  {ends}, {training['steps']} steps in {training['seconds']:.0f} s"]))
     if gate := facts.get("gate"):
-        found.append(
-            ("gate", [f"{gate['verdict']}: {gate['reason']}", *(_finding(one) for one in gate["findings"]), f"report {gate['report']}"])
-        )
+        found += [("score", score)] if (score := _score(gate)) else []
+        found.append(("gate", [gate["verdict"], *(one["words"] for one in gate["findings"]), f"report {gate['report']}"]))
     if model := facts.get("model"):
         found.append(("model", [f"{model['model_id']}:{model['version']} {model['status']}", model["digest"], f"card {model['card']}"]))
     if release := facts.get("release"):
         found.append(("release", release["words"]))
     found.append(
-        ("steps", [f"{step['seconds']:>6.1f} s  {step['name']}" + ("  (reused)" if step["reused"] else "") for step in facts["steps"]])
+        ("steps", [f"{step['seconds']:>4.0f} s  {step['name']}" + ("  (reused)" if step["reused"] else "") for step in facts["steps"]])
     )
     return found
 
@@ -136,7 +135,7 @@ def _children(home: Path, workflow: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _in_order(workflow: dict[str, Any]) -> list[dict[str, Any]]:
-    return sorted(workflow["status"].get("nodes", {}).values(), key=lambda node: (node.get("startedAt") or "~", node["name"]))
+    return sorted(workflow["status"].get("nodes", {}).values(), key=lambda node: node.get("startedAt") or "~")
 
 
 def _key(node: dict[str, Any]) -> str:
@@ -172,14 +171,13 @@ def _failure(home: Path, workflow: dict[str, Any], node: dict[str, Any]) -> Fact
     return {"name": node["displayName"], "phase": node["phase"], "message": node.get("message", ""), "log": lines}
 
 
-def _finding(finding: Facts) -> str:
-    interval = f" [{finding['low']:.3f}, {finding['high']:.3f}]" if finding["low"] is not None and finding["high"] is not None else ""
-    scores = [
-        f"{name} {finding[side]:.3f}"
-        for name, side in (("tuned", "candidate"), (finding["against"] or "", "reference"))
-        if finding[side] is not None
-    ]
-    return f"{finding['outcome']:<5} {finding['rule']}: {', '.join(scores)}{interval}"
+def _score(facts: Facts) -> list[str]:
+    """`exact_match base 0.000 → tuned 1.000, gain +1.000 [0.971, 1.000]`, of the first rule that compared with the base model."""
+    for one in facts["findings"]:
+        if one["against"] == "anchor" and one["estimate"] is not None:
+            scores = f"{one['metric']}  base {one['reference']:.3f} → tuned {one['candidate']:.3f}"
+            return [f"{scores}, difference {one['estimate']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}], {one['n']} items"]
+    return []
 
 
 def _sparkline(values: list[float], width: int = 24) -> str:

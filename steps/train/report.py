@@ -29,8 +29,7 @@ class Report:
         self._state: dict[str, Any] = {"step": 0, "steps": 0, "loss": None, "epoch": 0.0}
         self._written = 0.0
         self._uploads = Uploads(subject.run, world_size)
-        uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-        self._tracker = Tracker(subject, uri) if uri else None
+        self._tracker = Tracker(subject) if os.environ.get("MLFLOW_TRACKING_URI") else None
         self.show("starting")
 
     def take(self, event: Event) -> None:

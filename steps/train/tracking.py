@@ -4,19 +4,15 @@ Hugging Face's own callback renames and ends the pipeline's run and starts a str
 https://github.com/huggingface/transformers/issues/35074
 """
 
-import logging
-import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from steps import store
+from steps import mlflow_client
 from steps.runtime import say
 from steps.train.arguments import Arguments
 from steps.train.events import Event
@@ -41,8 +37,8 @@ class Subject:
 class Tracker:
     """Points are queued and sent by a thread; `close` waits for it, but not for ever."""
 
-    def __init__(self, subject: Subject, uri: str) -> None:
-        self._subject, self._uri = subject, uri
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
         self._points: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._status = "RUNNING"
         self._thread = threading.Thread(target=self._send_all, daemon=True)
@@ -60,8 +56,7 @@ class Tracker:
             say("train", "MLflow does not answer: the last points are missing there; the loss curve in the store is whole")
 
     def _send_all(self) -> None:
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default minutes
-        client, run, last = _until_it_works(lambda: connect(self._subject, self._uri))
+        client, run, last = _until_it_works(lambda: connect(self._subject))
         batch: list[Event | None] = []
         while None not in batch:
             batch = self._next()
@@ -87,45 +82,14 @@ def _until_it_works(call: Callable[[], Any]) -> Any:
             time.sleep(_RETRY_SECONDS)
 
 
-def connect(subject: Subject, uri: str) -> tuple[Any, str, int]:
+def connect(subject: Subject) -> tuple[Any, str, int]:
     """Client, run and the last step that the run has. The run is made once per run id, whoever comes first."""
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # read at import
-    from mlflow import MlflowClient
-
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-
-    with _alone(uri):
-        client = MlflowClient(uri)
-        run = _find_or_create(client, subject)
+    client = mlflow_client.client()
+    run = mlflow_client.open_run(subject.run, subject.run_id, subject.model_id)
+    client.log_batch(run, params=_parameters(subject.parameters))
     history = client.get_metric_history(run, "train/loss")
     client.update_run(run, status="RUNNING")
     return client, run, max((point.step for point in history), default=-1)
-
-
-def _find_or_create(client: Any, subject: Subject) -> str:
-    record = store.join(subject.run, "train", "mlflow.json")
-    experiment = _experiment(client, subject.model_id)
-    found = client.search_runs([experiment], f"tags.`fleece.run_id` = '{subject.run_id}'", order_by=["attributes.start_time ASC"])
-    if found:
-        run = str(found[0].info.run_id)
-    else:
-        tags = {"fleece.run_id": subject.run_id, "fleece.run": subject.run}
-        run = str(client.create_run(experiment, run_name=subject.run_id, tags=tags).info.run_id)
-        client.log_batch(run, params=_parameters(subject.parameters))
-    store.create_json(record, {"run_id": run, "experiment": subject.model_id})
-    return run
-
-
-def _experiment(client: Any, name: str) -> str:
-    from mlflow.exceptions import MlflowException
-
-    known = client.get_experiment_by_name(name)
-    if known is None:
-        try:
-            return str(client.create_experiment(name))
-        except MlflowException:  # another run of the same model was first
-            known = client.get_experiment_by_name(name)
-    return str(known.experiment_id)
 
 
 def _parameters(arguments: Arguments) -> list[Any]:
@@ -144,13 +108,3 @@ def _metrics(event: Event, last: int) -> Iterator[Any]:
     for name, value in event["values"].items():
         key = f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else f"train/{name}"
         yield Metric(key, float(value), int(event["at"] * 1000), int(event["step"]))
-
-
-@contextmanager
-def _alone(uri: str) -> Iterator[None]:
-    """MLflow makes and migrates a SQLite file at first use, and two processes that do so at once break it."""
-    if not uri.startswith("sqlite:///"):
-        yield
-        return
-    with store.locked(Path(uri.removeprefix("sqlite:///"))):
-        yield
