@@ -42,7 +42,7 @@ def test_every_template_is_in_the_table_with_its_parameters() -> None:
     for name, parameters in rows.items():
         spec = yaml.safe_load((PROJECT / "workflow-templates" / f"{name}.yaml").read_text())["spec"]
         declared = [one["name"] for one in spec.get("arguments", {}).get("parameters", [])]
-        assert parameters.strip() == (", ".join(declared) or "–")
+        assert parameters.strip() == (", ".join(declared) or "none")
 
 
 def test_every_exit_code_is_in_the_table() -> None:
