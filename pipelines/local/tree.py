@@ -76,22 +76,25 @@ class Tree(show.Plain):
         if node["type"] != "Skipped" and phase != "Pending":
             text.append(f"  {durations.human(self.seconds(node))}", "dim")
         if phase == "Running" and node["type"] == "Pod":
-            text.append(_progress(self.folder / "nodes" / node["id"] / "progress"), "cyan")
+            text.append(self.progress(node), "cyan")
         if node.get("message"):
             text.append(f"  {node['message'][:160]}", "red" if phase in BAD else "dim")
         return branch.add(text)
+
+    def progress(self, node: Node) -> str:
+        """`12/90` in the node's progress file, as a bar, and the last line of its log: the loss, where it is a training."""
+        bar = _bar(self.folder / "nodes" / node["id"] / "progress")
+        return f"{bar}  {''.join(show.tail(self.folder, node)[-1:])[:100]}" if bar else ""
 
 
 def _mark(phase: str) -> tuple[str, str]:
     return f"{show.MARKS.get(phase, '?')} ", show.COLOURS.get(phase, "dim")
 
 
-def _progress(path: Path) -> str:
-    """`12/90` in the node's progress file, as a bar; anything after it is shown as it is."""
+def _bar(path: Path) -> str:
     try:
-        counts, _, rest = path.read_text().strip().partition(" ")
-        done, total = (int(n) for n in counts.split("/"))
+        done, total = (int(n) for n in path.read_text().split("/"))
     except (OSError, ValueError):
         return ""
     full = BAR * done // total if total else 0
-    return f"  {'█' * full}{'░' * (BAR - full)} {done}/{total} {rest}".rstrip()
+    return f"  {'█' * full}{'░' * (BAR - full)} {done}/{total}"

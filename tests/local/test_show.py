@@ -59,12 +59,13 @@ def test_on_a_terminal_there_is_a_tree(tmp_path: Path) -> None:
     assert "so it was" in text
 
 
-def test_a_running_step_shows_its_progress_as_a_bar(tmp_path: Path) -> None:
+def test_a_running_step_shows_its_progress_as_a_bar_and_the_last_line_of_its_log(tmp_path: Path) -> None:
     tree = Tree(Screen())
     node = {"id": "w-1", "displayName": "train", "type": "Pod", "phase": "Running", "boundaryID": "w", "startedAt": "2026-01-01T00:00:00Z"}
     tree.folder, tree.workflow = tmp_path, {"metadata": {"name": "w"}, "status": {"phase": "Running", "nodes": {"w-1": node}}}
     (tmp_path / "nodes/w-1").mkdir(parents=True)
-    (tmp_path / "nodes/w-1/progress").write_text("45/90 loss 1.2\n")
+    (tmp_path / "nodes/w-1/progress").write_text("45/90\n")
+    (tmp_path / "nodes/w-1/main.log").write_text("step 40/90\nstep 45/90, loss 1.2\n")
     with tree.console.capture() as shown:
         tree.console.print(tree.render())
-    assert "██████████░░░░░░░░░░ 45/90 loss 1.2" in shown.get()
+    assert "██████████░░░░░░░░░░ 45/90  step 45/90, loss 1.2" in shown.get()
