@@ -201,19 +201,20 @@ def _finish(home: Path, ended: dict[str, Any], approve: str | None, as_json: boo
     from pipelines import approval
     from pipelines.local.run import exit_code
 
+    decided = None
     if (request := approval.waiting(ended)) and (decision := approval.ask(request, approve)):
-        ended = approval.decide(home, request, decision, _progress(as_json or output))
+        decided = approval.decide(home, request, decision, _progress(as_json or output))
     if output:
         click.echo(json.dumps(ended, indent=2))
     else:
-        _print_summary(home, ended, as_json)
-    sys.exit(exit_code(ended))
+        _print_summary(home, ended, as_json, decided)
+    sys.exit(exit_code(decided or ended))
 
 
-def _print_summary(home: Path, ended: dict[str, Any], as_json: bool) -> None:
+def _print_summary(home: Path, ended: dict[str, Any], as_json: bool, decided: dict[str, Any] | None = None) -> None:
     from pipelines import summary
 
-    facts = summary.of(home, ended)
+    facts = summary.of(home, ended, decided)
     click.echo(json.dumps(facts, indent=2, sort_keys=True) if as_json else summary.text(facts))
 
 

@@ -12,14 +12,14 @@ Facts = dict[str, Any]
 _ATTEMPT = re.compile(r"\(\d+\)$")  # of a step with a retryStrategy
 
 
-def of(home: Path, workflow: dict[str, Any]) -> Facts:
-    """The facts of a finished run, its release included. A step that did not run leaves its part out."""
-    workflows = [workflow, *_children(home, workflow)]
+def of(home: Path, workflow: dict[str, Any], approval: dict[str, Any] | None = None) -> Facts:
+    """The facts of a finished run, with its release or the approval that followed it. A step that did not run leaves its part out."""
+    workflows = [workflow, *_children(home, workflow), *([approval] if approval else [])]
     nodes = [node for one in workflows for node in _in_order(one)]
     results = {_key(node): record for node in nodes if (record := _record(node))}
     facts: Facts = {
         "run": workflow["metadata"]["name"],
-        "phase": workflow["status"]["phase"],
+        "phase": (approval or workflow)["status"]["phase"],
         "seconds": _seconds(workflow["status"]),
         "steps": [_step(node) for node in nodes if node["type"] == "Pod"],
         "failed": [_failure(home, one, node) for one in workflows for node in _in_order(one) if _has_failed(node)],
@@ -116,9 +116,10 @@ def _release(results: dict[str, Facts]) -> Facts | None:
     if "rollout" in results and "probe" in results:
         live, probe = results["rollout"], results["probe"]
         asked = store.read_json(store.join(probe["result"].rpartition("/")[0], "probe.json")) if probe["state"] == "answers" else {}
-        words = [f"{live['state']} at {live['endpoint']}", f"commit {results['deploy']['commit']}"]
+        commit = results.get("deploy", results.get("rollback", {})).get("commit", "")
+        words = [f"{live['state']} at {live['endpoint']}", f"commit {commit}"]
         words += [f"asked    {asked['prompt']!r}", f"answered {asked['answer']!r} in {probe['milliseconds']} ms"] if asked else []
-        return {"state": live["state"], "endpoint": live["endpoint"], "commit": results["deploy"]["commit"], "probe": asked, "words": words}
+        return {"state": live["state"], "endpoint": live["endpoint"], "commit": commit, "probe": asked, "words": words}
     if "request" in results:
         request = results["request"]
         return {
