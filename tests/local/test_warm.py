@@ -195,7 +195,6 @@ def test_a_signal_to_the_client_reaches_the_job(environment: Warm, number: int) 
         "for n in (10, 15, 2): signal.signal(n, lambda n, f: (os.write(1, b'got %d\\n' % n), sys.exit(75)))\n"
         "print('ready', flush=True)\ntime.sleep(60)"
     )
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs with SIGINT ignored, and that is inherited
     with environment.start() as client:
         assert client.stdout is not None
         assert client.stdout.readline() == "ready\n"
