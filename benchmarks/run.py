@@ -168,7 +168,14 @@ def _timed(command: list[Any], environment: dict[str, str], log: Path) -> float:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    return os.environ | {"FLEECE_HOME": str(home), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(home / "huggingface")}
+    path = f"{BIN}:{os.environ['PATH']}"  # llamafactory-cli looks for torchrun there
+    return os.environ | {
+        "PATH": path,
+        "FLEECE_HOME": str(home),
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "HF_HOME": str(home / "huggingface"),
+    }
 
 
 def _free_port() -> int:

@@ -129,7 +129,9 @@ def _pretrain(model: "LlamaForCausalLM", batches: Iterator[Any]) -> None:
 
 def _save(folder: Path, tokenizer: "Tokenizer", model: "LlamaForCausalLM") -> None:
     from transformers import PreTrainedTokenizerFast
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     whole = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, bos_token=BEGIN, eos_token=END, model_max_length=512)
     whole.chat_template = CHAT_TEMPLATE
     folder.mkdir(parents=True, exist_ok=True)

@@ -194,10 +194,10 @@ def test_a_mounted_path_is_a_folder_of_the_node(tmp_path: Path) -> None:
     container = {
         "image": "x",
         "command": ["sh", "-c"],
-        "args": ["echo hi > /work/f; cat $WHERE"],
-        "env": [{"name": "WHERE", "value": "/work/f"}],
+        "args": ["echo hi > /scratch/f; cat $WHERE"],
+        "env": [{"name": "WHERE", "value": "/scratch/f"}],
     }
-    container["volumeMounts"] = [{"name": "work", "mountPath": "/work"}]
+    container["volumeMounts"] = [{"name": "work", "mountPath": "/scratch"}]
     workflow = play(tmp_path, manifest({"name": "main", "container": container, "volumes": [{"name": "work", "emptyDir": {}}]}))
     assert log(tmp_path, workflow, "w") == "hi\n"
 
