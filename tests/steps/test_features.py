@@ -9,6 +9,8 @@ import pytest
 from steps import features
 from steps.conversion import canonical, layout
 
+pytestmark = pytest.mark.slow
+
 GOOD: dict[str, dict[str, Any]] = {
     "alpaca": {"instruction": "Say hello", "input": "", "output": "hello there"},
     "sharegpt": {"conversations": [{"from": "human", "value": "Say hello"}, {"from": "gpt", "value": "hello"}]},

@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from steps import store
 from steps.faults import BadData, BadInput
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[str]:

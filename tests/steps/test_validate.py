@@ -13,6 +13,8 @@ from steps.faults import BadData, BadInput
 from steps.findings import policy_file, read_policy
 from steps.validate import validate
 
+pytestmark = pytest.mark.slow
+
 FREE: dict[str, Any] = {"runfile": {"dataset": {"split": {"group": None}}}, "training": {"cutoff_len": 4096}}
 
 
