@@ -70,6 +70,8 @@ def train(given: TrainIn) -> Out:
         _record(given.run, own, "exit", {"code": fault.code, "reason": str(fault)})
         raise
     finally:
+        # The end is decided. Python puts the default action back while it shuts down, and a second SIGTERM would turn 75 into a crash.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         shutil.rmtree(work, ignore_errors=True)
     _record(given.run, own, "exit", {"code": 0, "reason": "trained"})
     return Out()
