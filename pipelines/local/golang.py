@@ -145,3 +145,20 @@ def sprint(value: object) -> str:
     if isinstance(value, list | tuple):
         return "[" + " ".join(sprint(part) for part in value) + "]"
     return str(getattr(value, "pattern", value))
+
+
+def divide(left: float, right: float) -> float:
+    """Division of Go floats, which has no exceptions."""
+    if right:
+        return left / right
+    return math.nan if not left or math.isnan(left) else math.copysign(math.inf, left) * math.copysign(1, right)
+
+
+def power(base: float, exponent: float) -> float:
+    """`math.Pow`, which has no exceptions. https://pkg.go.dev/math#Pow"""
+    try:
+        return math.pow(base, exponent)
+    except OverflowError:
+        return -math.inf if base < 0 and exponent % 2 == 1 else math.inf
+    except ValueError:
+        return math.nan if base else math.inf

@@ -216,29 +216,13 @@ def _unsigned(value: float) -> int:
     return int(value) if 0 <= value < 2.0**64 else _whole(value) & (2**64 - 1)
 
 
-def _divide(left: float, right: float) -> float:
-    if right:
-        return left / right
-    return math.nan if not left or math.isnan(left) else math.copysign(math.inf, left) * math.copysign(1, right)
-
-
-def power(base: float, exponent: float) -> float:
-    """`math.Pow`, which has no exceptions."""
-    try:
-        return math.pow(base, exponent)
-    except OverflowError:
-        return -math.inf if base < 0 and exponent % 2 == 1 else math.inf
-    except ValueError:
-        return math.nan if base else math.inf
-
-
 _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
     "+": lambda left, right: left + right,
     "-": lambda left, right: left - right,
     "*": lambda left, right: left * right,
-    "/": _divide,
+    "/": golang.divide,
     "%": lambda left, right: math.fmod(left, right) if right and math.isfinite(left) else math.nan,
-    "**": power,
+    "**": golang.power,
     "&": lambda left, right: float(_whole(left) & _whole(right)),
     "|": lambda left, right: float(_whole(left) | _whole(right)),
     "^": lambda left, right: float(_whole(left) ^ _whole(right)),

@@ -300,7 +300,7 @@ _NUMBERS: dict[str, Callable[..., object]] = {
     "minf": lambda *of: min(map(number, of)),
     "ceil": lambda of: BUILTINS["ceil"](number(of)),
     "floor": lambda of: BUILTINS["floor"](number(of)),
-    "round": lambda of, digits, *rest: values.divide(values.to_float(BUILTINS["round"](number(of) * 10**digits)), 10.0**digits),
+    "round": lambda of, digits, *rest: golang.divide(values.to_float(BUILTINS["round"](number(of) * 10**digits)), 10.0**digits),
     "until": lambda stop: _until(0, stop, 1 if stop >= 0 else -1),
     "untilStep": _until,
 }

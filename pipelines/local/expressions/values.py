@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from pipelines.local import golang
 from pipelines.local.expressions.errors import Panic
 from pipelines.local.golang import AnyKeyMap
 from pipelines.local.gotime import Moment
@@ -156,7 +157,7 @@ def arithmetic(operator: str, left: object, right: object) -> object:
     if operator in _COMPARISONS:
         return _ordered(operator, left, right)
     if operator in ("**", "^"):
-        return _power(to_float(left), to_float(right))
+        return golang.power(to_float(left), to_float(right))
     if isinstance(left, str) and isinstance(right, str) and operator == "+":
         return left + right
     if isinstance(left, Moment | Duration) or isinstance(right, Moment | Duration):
@@ -164,7 +165,7 @@ def arithmetic(operator: str, left: object, right: object) -> object:
     if not (is_number(left) and is_number(right)):
         raise _mismatch(operator, left, right)
     if operator == "/":
-        return divide(float(left), float(right))
+        return golang.divide(float(left), float(right))
     if operator == "%":
         return _remainder(left, right)
     return _computed(operator, left, right)
@@ -183,22 +184,6 @@ def _remainder(left: object, right: object) -> int:
     if right == 0:
         raise Panic("runtime error: integer divide by zero")
     return int(math.copysign(1, left)) * (abs(left) % abs(right))
-
-
-def divide(left: float, right: float) -> float:
-    """Division without exceptions."""
-    if right:
-        return left / right
-    return math.nan if not left or math.isnan(left) else math.copysign(math.inf, left) * math.copysign(1, right)
-
-
-def _power(base: float, exponent: float) -> float:
-    try:
-        return math.pow(base, exponent)
-    except OverflowError:
-        return -math.inf if base < 0 and exponent % 2 == 1 else math.inf
-    except ValueError:
-        return math.nan if base else math.inf
 
 
 def _timed(operator: str, left: object, right: object) -> object:
