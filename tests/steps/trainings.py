@@ -130,11 +130,10 @@ class Gang:
         act(self)
 
     def step(self) -> int:
-        """The last step that rank 0's worker has told of."""
-        for path in self.scratch.glob("0/train-*/events-0.jsonl"):
-            told = [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-            return max((event["step"] for event in told if event["kind"] == "log"), default=0)
-        return 0
+        """The last step that rank 0's worker has told of; a killed attempt leaves its scratch folder beside the next one's."""
+        told = [line for path in self.scratch.glob("0/train-*/events-0.jsonl") for line in path.read_text().splitlines(keepends=True)]
+        events = [json.loads(line) for line in told if line.endswith("\n")]
+        return max((event["step"] for event in events if event["kind"] == "log"), default=0)
 
     def worker(self, rank: int) -> int:
         """Process id of the worker that a supervisor has started."""
