@@ -60,7 +60,7 @@ class Out(Contract):
 
 
 def passing(description: str, default: Any = ...) -> Any:
-    """A field that says who asked or when, not what is to be done: it has no part in the digest of a step's inputs."""
+    """A field that says who asked, when or after what, not what is to be done: it has no part in the digest of a step's inputs."""
     return Field(default, description=description, json_schema_extra={"passing": True})
 
 
@@ -168,11 +168,11 @@ class FollowOut(Out):
 class CollectIn(In):
     run: Uri = _RUN
     prepared: Uri = Field(description="URI of the prepared folder")
-    state: Text = Field("absent", description="terminal state of the JobSet: Completed, Failed, or absent when none was needed")
-    reason: Text = Field("absent", description="reason of that state")
-    restarts: Text = Field("0", description="restarts of the gang")
-    counted: Text = Field("0", description="restarts that used up the budget")
-    code: Text = Field("absent", description="the exit code that decided, if one did")
+    state: Text = passing("terminal state of the JobSet: Completed, Failed, or absent when none was needed", "absent")
+    reason: Text = passing("reason of that state", "absent")
+    restarts: Text = passing("restarts of the gang", "0")
+    counted: Text = passing("restarts that used up the budget", "0")
+    code: Text = passing("the exit code that decided, if one did", "absent")
 
 
 class CollectOut(Out):
