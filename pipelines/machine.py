@@ -65,15 +65,23 @@ def libraries(home: Path) -> dict[str, str]:
     }
 
 
-def install(home: Path) -> None:
-    """Write the objects, the signing key and the table of images. Done at every start; what is there stays as it is."""
+def ours(workflow: Mapping[str, object]) -> bool:
+    """Do steps of ours run in it? Any other workflow needs no key, no registry and none of our settings."""
+    text = json.dumps(workflow)
+    return any(image in text for image in image_table(home()))
+
+
+def install(home: Path, steps: bool = True) -> None:
+    """Write the table of images and, for `steps` of ours, objects and signing key. Done at every start; what is there stays as it is."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _write(images(home), yaml.safe_dump(image_table(home)))
+    if not steps:
+        return
     _signing_key(home / "keys")
     for namespace in NAMESPACES:
         _object(home, namespace, "ConfigMap", "fleece", {"data": settings(home)})
     secret = {"data": {"key.pem": base64.b64encode((home / "keys" / "key.pem").read_bytes()).decode()}}
     _object(home, NAMESPACES[1], "Secret", "fleece-signing", secret)
-    _write(images(home), yaml.safe_dump(image_table(home)))
     _registry(home)
 
 

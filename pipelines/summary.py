@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pipelines.local import show
 from steps import store
 
 Facts = dict[str, Any]
@@ -22,22 +23,24 @@ def of(home: Path, workflow: dict[str, Any], approval: dict[str, Any] | None = N
         "phase": (approval or workflow)["status"]["phase"],
         "seconds": _seconds(workflow["status"]),
         "steps": [_step(node) for node in nodes if node["type"] == "Pod"],
-        "failed": [_failure(home, one, node) for one in workflows for node in _in_order(one) if _has_failed(node)],
+        "failed": [_failure(home, one, node) for one in workflows for node in show.failed(one)],
         "workflows": [str(home / "runs" / one["metadata"]["name"] / "workflow.json") for one in workflows],
     }
     parts = {"plan": _plan, "data": _data, "training": _training, "gate": _gate, "model": _model, "release": _release}
     return facts | {name: found for name, part in parts.items() if (found := part(results))}
 
 
-def text(facts: Facts) -> str:
-    """The summary as a person reads it, top to bottom like the pipeline."""
-    lines = [f"{facts['run']}: {facts['phase']} in {facts['seconds']:.0f} s", ""]
-    for title, words in _paragraphs(facts):
+def text(facts: Facts, seen: str = "") -> str:
+    """The summary as a person reads it, top to bottom like the pipeline; `seen`: the run whose failures were shown already."""
+    lines = [f"{facts['run']}: {facts['phase']} in {facts['seconds']:.0f} s"]
+    paragraphs = _paragraphs(facts)
+    lines += [""] if paragraphs else []
+    for title, words in paragraphs:
         lines += [f"  {title:<10} {words[0]}", *(f"  {'':<10} {word}" for word in words[1:])]
     reused = [step["name"] for step in facts["steps"] if step["reused"]]
     if reused:
         lines += ["", f"  Reused, since the same inputs gave these results before: {', '.join(reused)}"]
-    for failed in facts["failed"]:
+    for failed in [one for one in facts["failed"] if one["run"] != seen]:
         lines += ["", f"  {failed['name']} {failed['phase'].lower()}: {failed['message']}", *(f"    {line}" for line in failed["log"])]
     return "\n".join(lines)
 
@@ -60,10 +63,8 @@ def _paragraphs(facts: Facts) -> list[tuple[str, list[str]]]:
         found.append(("model", [f"{model['model_id']}:{model['version']} {model['status']}", model["digest"], f"card {model['card']}"]))
     if release := facts.get("release"):
         found.append(("release", release["words"]))
-    found.append(
-        ("steps", [f"{step['seconds']:>4.0f} s  {step['name']}" + ("  (reused)" if step["reused"] else "") for step in facts["steps"]])
-    )
-    return found
+    took = [f"{step['seconds']:>4.0f} s  {step['name']}" + ("  (reused)" if step["reused"] else "") for step in facts["steps"]]
+    return [*found, ("steps", took)] if found else []
 
 
 def _plan(results: dict[str, Facts]) -> Facts | None:
@@ -162,14 +163,11 @@ def _step(node: dict[str, Any]) -> Facts:
     return {"name": name, "phase": node["phase"], "seconds": _seconds(node), "reused": _outputs(node).get("reused") == "yes"}
 
 
-def _has_failed(node: dict[str, Any]) -> bool:
-    return node["type"] == "Pod" and node["phase"] in ("Failed", "Error")
-
-
 def _failure(home: Path, workflow: dict[str, Any], node: dict[str, Any]) -> Facts:
     log = home / "runs" / workflow["metadata"]["name"] / "nodes" / node["id"] / "main.log"
     lines = log.read_text(errors="replace").splitlines()[-5:] if log.is_file() else []
-    return {"name": node["displayName"], "phase": node["phase"], "message": node.get("message", ""), "log": lines}
+    failed = {"run": workflow["metadata"]["name"], "name": node["displayName"], "phase": node["phase"]}
+    return failed | {"message": node.get("message", ""), "log": lines}
 
 
 def _score(facts: Facts) -> list[str]:

@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
@@ -26,8 +27,9 @@ def test_the_tree_names_every_folder_and_no_other() -> None:
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"\.venv/bin/fleece ([a-z]+)(?: ([a-z]+))?", README))))
 def test_every_command_of_fleece_exists(command: tuple[str, str]) -> None:
-    found = main.commands[command[0]]
-    if hasattr(found, "commands"):
+    found = main.get_command(click.Context(main), command[0])
+    assert found is not None
+    if isinstance(found, click.Group):
         assert command[1] in found.commands
 
 

@@ -7,30 +7,21 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipelines.local import re2
+from pipelines.local import decoding, re2
 from pipelines.local.gang import FIELDS, VOLUMES
 
 Spec = Mapping[str, Any]
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")  # DNS-1123 label
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")  # DNS-1035 label
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")  # DNS-1123 subdomain
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")  # DNS-1123 subdomain
+_KEY = re.compile(r"[-._a-zA-Z0-9]+")  # of a ConfigMap's or Secret's data
 _RULE_NAME = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?")
 _POD_SUFFIX = len("-0-0-abcde")
 _POD_NAME_MAX = 63
 _REASONS = ("BackoffLimitExceeded", "DeadlineExceeded", "FailedIndexes", "MaxFailedIndexesExceeded", "PodFailurePolicy")
 _ACTIONS = ("FailJobSet", "RestartJobSet", "RestartJobSetAndIgnoreMaxRestarts", "RestartJob", "RestartJobAndIgnoreMaxRestarts")
 _POD_ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
-_FIELDS = {
-    "JobSet": "replicatedJobs network successPolicy failurePolicy startupPolicy suspend coordinator managedBy ttlSecondsAfterFinished "
-    "volumeClaimPolicies",
-    "ReplicatedJob": "name groupName template replicas dependsOn",
-    "FailurePolicy": "maxRestarts restartStrategy rules",
-    "FailurePolicyRule": "name action onJobFailureReasons onJobFailureMessagePatterns targetReplicatedJobs",
-    "Job": "parallelism completions activeDeadlineSeconds podFailurePolicy successPolicy backoffLimit backoffLimitPerIndex "
-    "maxFailedIndexes selector manualSelector template ttlSecondsAfterFinished completionMode suspend podReplacementPolicy managedBy",
-    "PodFailurePolicyRule": "action onExitCodes onPodConditions",
-}
 _RULE_NAME_TEXT = (
     "a failure policy rule name must start with an alphabetic character, optionally followed by a string of alphanumeric characters or "
     "'_,:', and must end with an alphanumeric character or '_'"
@@ -38,6 +29,15 @@ _RULE_NAME_TEXT = (
 _GATE = "RestartJob and RestartJobAndIgnoreMaxRestarts failure policy actions are not allowed when RestartJob feature gate is disabled"
 _NO_CONTAINER = "must be one of the container or initContainer names in the pod template"
 _DNS1123 = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-'"
+_DNS1123_SUBDOMAIN = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an "
+    "alphanumeric character (e.g. 'example.com', regex used for validation is "
+    r"'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+_KEY_TEXT = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex "
+    "used for validation is '[-._a-zA-Z0-9]+')"
+)
 _DNS1035 = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an "
     "alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
@@ -46,6 +46,8 @@ _DNS1035 = (
 
 def refusal(manifest: Spec) -> str:
     """Why a manifest is not accepted, as kubectl prints it; empty when it is."""
+    if problem := decoding.refusal(manifest):
+        return problem
     kind, name = manifest["kind"], manifest["metadata"]["name"]
     spec = manifest.get("spec") or {}
     namespace = manifest["metadata"]["namespace"]
@@ -53,16 +55,17 @@ def refusal(manifest: Spec) -> str:
         return _invalid(kind, name, [f'metadata.namespace: Invalid value: "{namespace}": {_DNS1123}'])
     if kind == "JobSet":
         return _jobset(name, spec)
+    problems = [f'metadata.name: Invalid value: "{name}": {_DNS1123_SUBDOMAIN}'] if not _SUBDOMAIN.fullmatch(name) else []
     if kind == "Job":
-        return _strict(_unknown(spec, "Job", "spec")) or _invalid("Job", name, _job(spec, "spec", default=None))
-    if not _SUBDOMAIN.fullmatch(name):
-        return _invalid(kind, name, [f'metadata.name: Invalid value: "{name}": a lowercase RFC 1123 subdomain is expected'])
-    return ""
+        problems += _job(spec, "spec", default=None)
+        if not problems and (beyond := list(_unsupported_job(spec))):
+            return f'The Job "{name}" cannot run on this machine: {_joined(beyond)}'
+    if kind in ("ConfigMap", "Secret"):
+        problems += [f'data[{key}]: Invalid value: "{key}": {_KEY_TEXT}' for key in manifest.get("data") or {} if not _KEY.fullmatch(key)]
+    return _invalid(kind, name, problems, lines=True)
 
 
 def _jobset(name: str, spec: Spec) -> str:
-    if unknown := _strict(_unknown_in_jobset(spec)):
-        return unknown
     if problem := _invalid("JobSet", name, _jobset_problems(name, spec)):
         return problem
     for replicated in spec["replicatedJobs"]:
@@ -74,36 +77,17 @@ def _jobset(name: str, spec: Spec) -> str:
     return ""
 
 
-def _invalid(kind: str, name: str, problems: Iterator[str] | Sequence[str]) -> str:
+def _invalid(kind: str, name: str, problems: Iterator[str] | Sequence[str], lines: bool = False) -> str:
+    """`lines`: the server itself refuses, and kubectl prints a line for each problem; otherwise a webhook does."""
     found = list(problems)
+    if lines and found:
+        listed = found[0] if len(found) == 1 else "".join(f"\n* {problem}" for problem in found)
+        return f'The {kind} "{name}" is invalid: {listed}\n'
     return f'The {kind} "{name}" is invalid: {_joined(found)}' if found else ""
 
 
 def _joined(problems: Sequence[str]) -> str:
     return problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
-
-
-def _strict(unknown: Iterator[str]) -> str:
-    found = [f'unknown field "{field}"' for field in unknown]
-    return f"Error from server (BadRequest): strict decoding error: {', '.join(found)}" if found else ""
-
-
-def _unknown(spec: Spec, what: str, at: str) -> Iterator[str]:
-    yield from (f"{at}.{field}" for field in spec if field not in _FIELDS[what].split())
-    for index, rule in enumerate(spec.get("podFailurePolicy", {}).get("rules", []) if what == "Job" else []):
-        yield from _unknown(rule, "PodFailurePolicyRule", f"{at}.podFailurePolicy.rules[{index}]")
-
-
-def _unknown_in_jobset(spec: Spec) -> Iterator[str]:
-    yield from _unknown(spec, "JobSet", "spec")
-    policy = spec.get("failurePolicy") or {}
-    yield from _unknown(policy, "FailurePolicy", "spec.failurePolicy")
-    for index, rule in enumerate(policy.get("rules", [])):
-        yield from _unknown(rule, "FailurePolicyRule", f"spec.failurePolicy.rules[{index}]")
-    for index, replicated in enumerate(spec.get("replicatedJobs") or []):
-        at = f"spec.replicatedJobs[{index}]"
-        yield from _unknown(replicated, "ReplicatedJob", at)
-        yield from _unknown(replicated.get("template", {}).get("spec", {}), "Job", f"{at}.template.spec")
 
 
 def _jobset_problems(name: str, spec: Spec) -> Iterator[str]:
@@ -246,6 +230,17 @@ def _unsupported(spec: Spec) -> Iterator[str]:
         yield "a rank of a gang cannot be replaced alone: restartPolicy must be Never and backoffLimit 0"
     if job.get("completions", 1) != job.get("parallelism", 1) or job.get("completionMode", "Indexed") != "Indexed":
         yield "completions must equal parallelism, with completionMode Indexed"
+    yield from _unsupported_pod(job)
+
+
+def _unsupported_job(job: Spec) -> Iterator[str]:
+    beyond = ("suspend", "successPolicy", "backoffLimitPerIndex", "managedBy")
+    yield from (f"spec.{field} is not supported" for field in beyond if job.get(field))
+    yield from _unsupported_pod(job)
+
+
+def _unsupported_pod(job: Spec) -> Iterator[str]:
+    pod = job["template"]["spec"]
     yield from (f"podFailurePolicy action {r['action']} is not supported" for r in job.get("podFailurePolicy", {}).get("rules", [])
                 if r["action"] in ("Ignore", "FailIndex"))  # fmt: skip
     if pod.get("initContainers") or len(pod["containers"]) > 1:

@@ -1,10 +1,10 @@
 """Dag templates. Follows argo-workflows v4.1.2 `workflow/controller/dag.go`."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipelines.local import graph, hooks, references, scope, tags, when
+from pipelines.local import assessment, depends, graph, hooks, memoize, references, scope, tags, when
+from pipelines.local.library import CALLED
 from pipelines.local.loops import Expanded
 from pipelines.local.nodes import BAD, COMPLETED, Node, Template, fulfilled
 
@@ -24,6 +24,7 @@ class Dag:
     around: "Around"
     tasks: dict[str, Task]
     visited: set[str] = field(default_factory=set)
+    faults: dict[str, str] = field(default_factory=dict)
 
     def name(self, task: str) -> str:
         return f"{self.node['name']}.{task}"
@@ -37,11 +38,10 @@ def run(engine: "Engine", name: str, call: "Call", template: Template, around: "
     node = engine.nodes.get(name) or engine.begin(name, "DAG", call, template, around, "Running")
     engine.enclose(node, template)
     this = Dag(engine, node, template, around, {t["name"]: t for t in template["dag"]["tasks"]})
-    wanted = targets(template)
-    exits = [_target(this, task) for task in wanted]
-    if not all(exits):
-        return node
-    phase = assess(this, wanted)
+    wanted = assessment.targets(template)
+    for task in wanted:
+        _target(this, task)
+    phase = "Failed" if assessment.cut_off(this, wanted) else assessment.assess(this, wanted)
     if phase == "Running":
         return node
     if phase == "Succeeded":
@@ -52,33 +52,50 @@ def run(engine: "Engine", name: str, call: "Call", template: Template, around: "
         if outputs:
             node["outputs"] = outputs
             engine.add_global(outputs)
+        memoize.save_outputs(engine, node)
     ends = [this.task_node(task) for task in wanted]
     engine.nodes.set_outbound(node, [n for n in ends if n is not None])
     return engine.nodes.phase(node, phase)
 
 
-def targets(template: Template) -> list[str]:
-    target = template["dag"].get("target")
-    return target.split() if target else graph.leaves(template["dag"]["tasks"])
+def _target(this: Dag, task: str) -> None:
+    """Run a target. Its hooks are looked at once more, as it may have begun or ended in this pass; what is wrong with them ends the dag."""
+    from pipelines.local.engine import NodeError
 
-
-def _target(this: Dag, task: str) -> bool:
-    """Run a target; is its exit hook done?"""
     step(this, task)
     node = this.task_node(task)
-    return not fulfilled(node) or node is None or _exited(this, task, node)
+    if node is not None:
+        _hooked(this, task, node)
+    if task in this.faults:
+        raise NodeError(this.faults[task])
+
+
+def _owner(this: Dag, task: str, node: Node) -> hooks.Owner:
+    found = _scope(this, task)
+    found.values[f"tasks.{task}.status"] = node["phase"]
+    return hooks.Owner(this.engine, this.tasks[task], node, this.node["id"], f"tasks.{task}", found, this.around.depth)
+
+
+def _hooked(this: Dag, task: str, node: Node) -> bool:
+    """Run the hooks of a task; True when none is still running."""
+    if not hooks.has_events(this.tasks[task]):
+        return True
+    try:
+        return hooks.run(_owner(this, task, node))
+    except hooks.HookError as error:
+        this.engine.nodes.phase(node, "Error", str(error))
+        this.faults[task] = str(error)
+        return False
 
 
 def _exited(this: Dag, task: str, node: Node) -> bool:
-    spec = this.tasks[task]
-    if not spec.get("hooks") and not spec.get("onExit"):
+    """Run the exit hook of a task, or of a member of its loop; True when it is over. One that cannot run is passed over without a word."""
+    if not hooks.on_exit(this.tasks[task], None):
         return True
-    found = _scope(this, task)
-    if node["type"] != "TaskGroup":
-        return hooks.exit_done(this.engine, spec, node, this.node["id"], f"tasks.{task}", found, this.around.depth)
-    members = [m for m in this.engine.nodes.children(node) if m.get("boundaryID") == this.node["id"]]
-    done = [hooks.exit_done(this.engine, spec, m, this.node["id"], f"tasks.{task}", found, this.around.depth) for m in members]
-    return all(done)
+    try:
+        return hooks.exited(_owner(this, task, node))
+    except hooks.HookError:
+        return False
 
 
 def step(this: Dag, name: str) -> None:
@@ -87,13 +104,15 @@ def step(this: Dag, name: str) -> None:
         return
     this.visited.add(name)
     node = this.task_node(name)
+    if node is not None and (fulfilled(node) or node["phase"] == "Running") and not _hooked(this, name, node):
+        return
     if node is not None and fulfilled(node):
         _exited(this, name, node)
         return
+    for dependency in graph.dependencies(this.tasks[name]):
+        step(this, dependency)
     if node is None and not _released(this, name):
         return
-    for dependency in graph.dependencies(this.tasks[name]) if node is not None else ():
-        step(this, dependency)
     expanded = _expanded(this, name)
     if expanded is None:
         return
@@ -102,43 +121,20 @@ def step(this: Dag, name: str) -> None:
 
 
 def _released(this: Dag, name: str) -> bool:
-    """Have all dependencies ended, and in the way that `depends` asks for?"""
+    """Have all dependencies ended, with the hooks that they began, and in the way that `depends` asks for?"""
     needed = graph.dependencies(this.tasks[name])
-    for dependency in needed:
-        step(this, dependency)
     ends = [this.task_node(d) for d in needed]
-    if not all(fulfilled(n) and n is not None and _exited(this, d, n) for d, n in zip(needed, ends, strict=True)):
+    if not all(fulfilled(node) and node is not None and this.engine.nodes.hooks_over(node) for node in ends):
         return False
-    logic = graph.logic(this.tasks[name])
-    if logic is None or logic.holds({d: results(this, d) for d in needed}):
-        return True
+    try:
+        logic = graph.logic(this.tasks[name], assessment.tolerated(this.tasks))
+        if logic is None or logic.holds({d: assessment.results(this, d) for d in needed}):
+            return True
+    except depends.DependsError as error:
+        _skip(this, name, "Error", str(error))
+        return False
     _skip(this, name, "Omitted", "omitted: depends condition not met")
     return False
-
-
-def results(this: Dag, name: str) -> dict[str, bool]:
-    """What may be said about a finished task in `depends`."""
-    node = this.task_node(name)
-    assert node is not None  # noqa: S101 - only asked once it has ended
-    phase = node["phase"]
-    found = {
-        "Succeeded": phase == "Succeeded",
-        "Failed": phase == "Failed",
-        "Errored": phase == "Error",
-        "Skipped": phase == "Skipped",
-        "Omitted": phase == "Omitted",
-        "Daemoned": False,
-        "AnySucceeded": False,
-        "AllFailed": False,
-    }
-    if node["type"] == "TaskGroup":
-        members = [n["phase"] for n in this.engine.nodes.children(node) if not (n.get("nodeFlag") or {}).get("hooked")]
-        found["AnySucceeded"] = "Succeeded" in members
-        found["AllFailed"] = bool(members) and all(p == "Failed" for p in members)
-    allowed = this.tasks[name].get("continueOn") or {}
-    if (allowed.get("failed") and phase == "Failed") or (allowed.get("error") and phase == "Error"):
-        found["Succeeded"] = True
-    return found
 
 
 def _expanded(this: Dag, name: str) -> Expanded | None:
@@ -149,8 +145,9 @@ def _expanded(this: Dag, name: str) -> Expanded | None:
         return known
     task = this.tasks[name]
     try:
-        resolved = references.resolve(task, _scope(this, name), this.engine.globals, "tasks")
-        expanded = references.expand(resolved)
+        found = _scope(this, name)
+        resolved = references.resolve(task, found, this.engine.globals, "tasks")
+        expanded = references.expand(resolved, found.over(this.engine.globals))
     except tags.UnresolvedTag as missing:
         if not missing.tag.startswith(("tasks", "steps")):
             _skip(this, name, "Error", str(missing))
@@ -181,12 +178,12 @@ def _member(this: Dag, name: str, task: Task) -> str:
     full = this.name(task["name"])
     node = this.engine.nodes.get(full)
     if node is None:
+        _connect(this, name, full)
         reason = _why_not(task)
         if reason is not None:
-            _connect(this, name, full)
             _new(this, name, full, "Skipped", *reason)
             return "ended"
-    call = {k: task[k] for k in ("template", "inline") if k in task} | {"kind": "tasks", "name": task["name"]}
+    call = {k: task[k] for k in CALLED if k in task} | {"kind": "tasks", "name": task["name"]}
     around = Around(this.node["id"], exit=this.around.exit, depth=this.around.depth + 1)
     try:
         node = this.engine.execute(full, call, task.get("arguments") or {}, around)
@@ -198,8 +195,12 @@ def _member(this: Dag, name: str, task: Task) -> str:
         node = this.engine.nodes.get(full)
         if node is not None:
             this.engine.nodes.phase(node, "Error", f"task '{full}' errored: {error}")
-    if this.engine.nodes.get(full) is not None:
-        _connect(this, name, full)
+        return "ended"
+    node = this.engine.nodes.get(full)
+    if node is None:
+        return "open"
+    if node["phase"] in COMPLETED and not _exited(this, name, node):
+        return "full"  # those behind it wait for its exit hook
     return "ended" if fulfilled(node) else "open"
 
 
@@ -221,7 +222,6 @@ def _close_group(this: Dag, name: str, expanded: Expanded) -> None:
     phases = [n["phase"] for m in expanded.members if (n := this.task_node(m["name"])) is not None]
     bad = [p for p in phases if p in BAD]
     this.engine.nodes.phase(group, bad[-1] if bad else "Succeeded")
-    _exited(this, name, group)
 
 
 def _skip(this: Dag, name: str, phase: str, message: str) -> None:
@@ -232,8 +232,7 @@ def _skip(this: Dag, name: str, phase: str, message: str) -> None:
 
 
 def _new(this: Dag, name: str, full: str, kind: str, phase: str, flag: dict[str, bool], message: str = "") -> Node:
-    template = this.tasks[name].get("template", "")
-    return this.engine.nodes.add(full, kind, phase=phase, boundary=this.node["id"], template=template, message=message, flag=flag)
+    return this.engine.nodes.add(full, kind, phase=phase, boundary=this.node["id"], call=this.tasks[name], message=message, flag=flag)
 
 
 def _connect(this: Dag, name: str, full: str) -> None:
@@ -269,7 +268,7 @@ def _add(this: Dag, found: scope.Scope, name: str) -> None:
     node, prefix = this.task_node(name), f"tasks.{name}"
     if node is None:
         return
-    called = this.engine.called(this.tasks[name])
+    called = this.engine.called(this.tasks[name], this.node["id"])
     if node["type"] == "TaskGroup":
         members = [m for m in this.engine.nodes.children(node) if m["name"].startswith(f"{node['name']}(")]
         scope.add_node(found, prefix, node, this.engine.nodes, called)
@@ -277,42 +276,3 @@ def _add(this: Dag, found: scope.Scope, name: str) -> None:
             scope.add_loop(found, prefix, members, this.engine.nodes)
         return
     scope.add_node(found, prefix, node, this.engine.nodes, called)
-
-
-def assess(this: Dag, wanted: Iterable[str]) -> str:
-    """The phase of the dag: Running while any node below is; otherwise what its targets came to, through omitted ones too."""
-    ids = {this.engine.nodes.id(this.name(task)): "" for task in wanted}
-    queue = [(child, "Succeeded") for child in this.node.get("children", ())]
-    seen = set(queue)
-    while queue:
-        node_id, branch = queue.pop()
-        node = this.engine.nodes.all[node_id]
-        if not fulfilled(node):
-            return "Running"
-        if node["phase"] in COMPLETED:
-            branch = node["phase"]
-        if ids.get(node_id) in ("", "Succeeded"):
-            ids[node_id] = branch
-        below = [n["id"] for n in this.engine.nodes.attempts(node)[-1:]] if node["type"] == "Retry" else node.get("children", ())
-        fresh = [(child, branch) for child in below if (child, branch) not in seen]
-        seen.update(fresh)
-        queue += fresh
-    return _verdict(this, wanted, ids)
-
-
-def _verdict(this: Dag, wanted: Iterable[str], ids: dict[str, str]) -> str:
-    """With failFast the first failed target by name decides, without it the last (argo-control-flow 057)."""
-    fail_fast, phase = this.template["dag"].get("failFast", True), "Succeeded"
-    for name in wanted:
-        branch = ids[this.engine.nodes.id(this.name(name))]
-        allowed = this.tasks[name].get("continueOn") or {}
-        forgiven = (branch == "Failed" and allowed.get("failed")) or (branch == "Error" and allowed.get("error"))
-        if not branch:
-            phase = "Running"
-            if not fail_fast:
-                break
-        elif branch in BAD and not forgiven:
-            phase = branch
-            if fail_fast:
-                break
-    return phase

@@ -58,6 +58,11 @@ def parse(depends: str, tolerated: Mapping[str, Collection[str]] | None = None) 
     return Depends(logic, tuple(names), frozenset(loops))
 
 
+def names(depends: str) -> list[str]:
+    """The tasks that a `depends` names, in order, whatever else is wrong with it."""
+    return list(dict.fromkeys(found["task"] or found["bare"] for found in re.finditer(_NAME, depends)))
+
+
 def from_dependencies(dependencies: Iterable[str], tolerated: Mapping[str, Collection[str]] | None = None) -> Depends:
     """`dependencies: [a, b]` is `depends: a && b`, whatever the names look like."""
     names = tuple(dict.fromkeys(dependencies))
@@ -127,9 +132,6 @@ def _evaluated(logic: str, results: Results) -> bool:
 
     scope = {name.replace("-", "_"): dict(values) for name, values in results.items()}
     try:
-        value = expressions.evaluate(logic, scope)
+        return expressions.holds(logic, scope)
     except expressions.ExpressionError as error:
         raise DependsError(f"unable to evaluate expression '{logic}': {error}") from None
-    if not isinstance(value, bool):
-        raise DependsError(f"unable to evaluate expression '{logic}': unable to cast expression result to bool")
-    return value

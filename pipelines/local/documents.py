@@ -16,6 +16,8 @@ _BOOL = re.compile(r"^(?:y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False
 _TRUE = frozenset({"y", "yes", "true", "on"})
 
 Document = dict[str, Any]
+DEEPEST = 200
+"""Levels of lists and maps in one another."""
 
 
 class Loader(_BASE):  # type: ignore[misc]  # the C loader has no type
@@ -52,6 +54,18 @@ Loader.add_constructor("tag:yaml.org,2002:float", _float)
 Loader.add_constructor("tag:yaml.org,2002:bool", _bool)
 
 
+def too_deep(text: str) -> bool:
+    """Whether lists and maps are nested deeper than DEEPEST, at which the C library would crash. Raises yaml.YAMLError."""
+    if sum(text.count(opening) for opening in ("[", "{", "- -", "? ")) <= DEEPEST:
+        return False
+    depth = 0
+    for event in yaml.parse(text, _BASE):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            return True
+    return False
+
+
 def read(path: Path) -> list[Document]:
     """The documents of a file; Refused when it is no YAML, or not a list of objects."""
     try:
@@ -63,6 +77,8 @@ def read(path: Path) -> list[Document]:
 
 def parse(text: str, where: str) -> list[Document]:
     try:
+        if too_deep(text):
+            raise Refused(f"{where}: not YAML that can be read: nested deeper than {DEEPEST} levels")
         found = [d for d in yaml.load_all(text, Loader) if d is not None]
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)

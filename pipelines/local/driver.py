@@ -6,42 +6,30 @@ import select
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import ending, load, state, tags, workflow
-from pipelines.local.clock import Clock
+from pipelines.local import load, locks, state, tags, volumes, workflow
+from pipelines.local.clock import Clock, seconds
 from pipelines.local.containers import Machine
 from pipelines.local.engine import Engine
 from pipelines.local.environment import base as base_environment
 from pipelines.local.faults import Refused
 from pipelines.local.images import Environment, Images
+from pipelines.local.inbox import Inbox
 from pipelines.local.keeper import Keeper
 from pipelines.local.leaves import LeafNodes
-from pipelines.local.locks import Locks
+from pipelines.local.memoize import Caches
 from pipelines.local.nodes import Nodes
 from pipelines.local.objects import ObjectError, Objects
-from pipelines.local.reopen import STARTED_BY, STOPPED_BY
+from pipelines.local.reopen import STARTED_BY
+from pipelines.local.session import Session
 from pipelines.local.state import Run
+from pipelines.local.surroundings import Surroundings
 
 Workflow = dict[str, Any]
 
 _FEWEST = 4  # processes at once, however few cores: a step may wait for another one
-
-
-@dataclass
-class Session:
-    """One run that is being driven."""
-
-    engine: Engine
-    run: Run
-    leaves: LeafNodes
-    objects: Objects
-
-    @property
-    def over(self) -> bool:
-        return self.engine.over
 
 
 def owner(found: Workflow) -> dict[str, Any]:
@@ -52,15 +40,24 @@ def owner(found: Workflow) -> dict[str, Any]:
 
 
 class Driver:
-    """The loop. `display` sees the first run only; `parallelism`: most processes at once, by default one a core, but four at least."""
+    """The loop. `display` sees the first run only; `parallelism`: most processes at once, by default one a core, but four at least.
 
-    def __init__(self, home: Path, templates: Path, images: Images, clock: Clock, parallelism: int | None, display: Any) -> None:
+    `isolated`: steps get a root folder of their own where this machine allows it. `inbox`: where the commands for a run come from, by its
+    folder.
+    """
+
+    def __init__(
+        self, home: Path, templates: Path, images: Images, clock: Clock, parallelism: int | None, display: Any, isolated: bool = True,
+        inbox: Callable[[Path], Inbox] = Inbox,
+    ) -> None:  # fmt: skip
         self.home, self.templates, self.images, self.clock = home, templates, images, clock
         self.capacity, self.display = parallelism or max(_FEWEST, os.cpu_count() or 1), display
         self.sessions: dict[str, Session] = {}
         self.keeper: Keeper | None = None
         self.woken, self.wake = os.pipe()
         self.warmed: dict[tuple[str, ...], str] = {}
+        self.inbox = inbox
+        self.surroundings = Surroundings(home, images, isolated)
 
     # --- from outside ----------------------------------------------------------------------------------------------------
 
@@ -68,6 +65,7 @@ class Driver:
         """Run to the end; the Workflow object."""
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.keeper = Keeper()
+        self.surroundings.choose(self.keeper, first, tell=self.display is not None)
         self.announce(json.dumps(first))
         self.add(first, resumed)
         if self.display is not None:
@@ -77,8 +75,10 @@ class Driver:
         while any(not s.over for s in self.sessions.values()):
             for session in list(self.sessions.values()):
                 if not session.over:
-                    self.advance(session, stopped_by)
+                    session.advance(stopped_by())
             self.wait()
+        for session in self.sessions.values():
+            session.obey()  # what came too late is told so
         if self.display is not None:
             self.display.end(first)
         return first
@@ -87,7 +87,6 @@ class Driver:
         """End everything that runs, in order; the state stays good for a resume."""
         for session in self.sessions.values():
             if not session.over:
-                session.engine.shutdown = "Terminate"
                 session.engine.object["spec"]["shutdown"] = "Terminate"
         os.write(self.wake, b".")
 
@@ -99,8 +98,7 @@ class Driver:
         if self.keeper is not None:
             self.keeper.close()
         for session in self.sessions.values():
-            session.engine.locks.release_all()
-            session.run.close()
+            session.close()
         os.close(self.woken)
         os.close(self.wake)
         if self.warmed:
@@ -119,13 +117,16 @@ class Driver:
         run = Run(self.home, name, self.keeper.pid)
         nodes = Nodes(name, found["status"]["nodes"], self.clock)
         leaves = LeafNodes(self.machine(found, objects), nodes, self.clock, run.node, owner(found), resumed)
-        engine = Engine(found, nodes, leaves, Locks(self.home), lambda n: objects.get("ConfigMap", n), self.clock)
-        leaves.publish, leaves.room = engine.add_global, self.room
+        order = locks.order(int(found["spec"].get("priority") or 0), seconds(meta["creationTimestamp"]))
+        held = locks.Locks(self.home, f"{meta['namespace']}/{name}", order)
+        engine = Engine(found, nodes, leaves, held, lambda n: objects.get("ConfigMap", n), Caches(objects, self.clock), self.clock)
+        leaves.publish, leaves.room, leaves.warn = engine.add_global, self.room, engine.warn
         leaves.machine.volumes = tags.substitute_json(leaves.machine.volumes, engine.globals, tolerant=True)
-        self.sessions[name] = Session(engine, run, leaves, objects)
-        engine.begin_run()
-        run.save(found, (), final=True)
-        self.report(self.sessions[name])
+        session = Session(self.home, engine, run, leaves, objects, self.inbox(run.folder))
+        if self.display is not None and not self.sessions:
+            session.changed = self.display.update
+        self.sessions[name] = session
+        session.begin()
         if resumed:
             self.resume_gangs(objects, meta["uid"])
 
@@ -135,13 +136,16 @@ class Driver:
 
     def machine(self, found: Workflow, objects: Objects) -> Machine:
         assert self.keeper is not None  # noqa: S101 - drive comes first
-        meta, volumes = found["metadata"], workflow.effective(found).get("volumes") or []
-        cwd = str(Path.cwd())
-        return Machine(self.keeper, self.home, meta["name"], meta["namespace"], volumes, self.images, objects, cwd, self.warm)
+        meta, spec = found["metadata"], workflow.effective(found)
+        declared = [*(spec.get("volumes") or []), *volumes.of_templates(spec, meta["name"])]
+        return Machine(
+            self.keeper, self.home, meta["name"], meta["namespace"], declared, self.images, objects, str(Path.cwd()), self.warm,
+            self.surroundings.visible(found),
+        )  # fmt: skip
 
     def resume_gangs(self, objects: Objects, uid: str) -> None:
-        """The JobSets of a run whose runner died go on with it."""
-        for gang in objects.list("JobSet"):
+        """The JobSets and Jobs of a run whose runner died go on with it."""
+        for gang in [*objects.list("JobSet"), *objects.list("Job")]:
             if uid in [o.get("uid") for o in gang["metadata"].get("ownerReferences", [])]:
                 objects.apply(gang)
 
@@ -155,11 +159,12 @@ class Driver:
             self.add(state.read(self.home, name), resumed=True)
             return
         try:
-            found = load.document(child, self.templates)
+            found = load.document(child, [self.templates])
         except Refused as error:
             raise ObjectError(f"Error from server (BadRequest): {error}") from None
         made = workflow.make(found, {}, child["metadata"]["namespace"], {}, name, self.clock.now())
-        made["metadata"] |= {"uid": child["metadata"]["uid"], "annotations": {STARTED_BY: parent}}
+        made["metadata"] |= {"uid": child["metadata"]["uid"]}
+        made["metadata"]["annotations"] = (made["metadata"].get("annotations") or {}) | {STARTED_BY: parent}
         self.add(made, resumed=False)
 
     def adopt(self, parent: str) -> None:
@@ -172,54 +177,17 @@ class Driver:
 
     # --- the loop --------------------------------------------------------------------------------------------------------
 
-    def advance(self, session: Session, stopped_by: Callable[[], int]) -> None:
-        """Look at a run until nothing more can be done at once. What is to start is on disk before it starts."""
-        engine = session.engine
-        session.leaves.poll()
-        while True:
-            engine.operate()
-            if not engine.over and not len(session.leaves) and not engine.waits:
-                ending.give_up(engine)
-            if engine.over and stopped_by():
-                engine.object["metadata"].setdefault("annotations", {})[STOPPED_BY] = str(stopped_by())
-            self.save(session)
-            if engine.over or not session.leaves.launch():
-                break
-        if not engine.over:
-            self.save(session)
-
-    def save(self, session: Session) -> None:
-        engine = session.engine
-        changed = [engine.nodes.all[i] for i in engine.nodes.changed if i in engine.nodes.all]
-        if not changed and not engine.over and not engine.dirty:
-            return
-        engine.status["progress"] = workflow.progress(engine.object)
-        session.run.save(engine.object, changed, final=engine.over)
-        engine.nodes.changed.clear()
-        engine.dirty = False
-        self.report(session)
-        if self.display is not None and session is next(iter(self.sessions.values())):
-            self.display.update(engine.object, changed)
-
-    def report(self, session: Session) -> None:
-        """A child's status, for the step that waits for it."""
-        meta, status = session.engine.object["metadata"], session.engine.status
-        if STARTED_BY in (meta.get("annotations") or {}) and session.objects.get("Workflow", meta["name"]) is not None:
-            shown = {k: status[k] for k in ("phase", "message", "startedAt", "finishedAt", "progress", "outputs") if status.get(k)}
-            head = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"name": meta["name"]}}
-            session.objects.patch(head | {"status": shown})
-
     def wait(self) -> None:
-        """Until a process ends, a timer is due or a signal comes."""
+        """Until a process ends, a timer is due, a command or a signal comes."""
         going = [s for s in self.sessions.values() if not s.over]
         if not going:
             return
-        times = [t for s in going for t in (s.engine.wake, s.leaves.next_time()) if t is not None]
+        times = [t for s in going for t in s.times()]
         busy = any(len(s.leaves) for s in going)
         now = self.clock.now()
         pause = None if not times else self.clock.wait(max(min(times) - now, 0.0), busy)
         assert self.keeper is not None  # noqa: S101 - drive comes first
-        ready, _, _ = select.select([self.keeper.fileno(), self.woken], [], [], pause)
+        ready, _, _ = select.select([self.keeper.fileno(), self.woken, *(s.inbox.fileno() for s in going)], [], [], pause)
         if self.woken in ready:
             os.read(self.woken, 64)
         if self.keeper.fileno() in ready:

@@ -31,7 +31,7 @@ def data_of(found: dict[str, Any]) -> dict[str, bytes]:
     return {k: base64.b64decode(v) for k, v in plain.items()} | {k: str(v).encode() for k, v in (found.get("stringData") or {}).items()}
 
 
-def declared(container: dict[str, Any], known: dict[str, str], objects: Any) -> dict[str, str]:
+def declared(container: dict[str, Any], known: dict[str, str], objects: Any, fields: dict[str, str]) -> dict[str, str]:
     """The variables that a container declares; later ones may use earlier ones. Missing when a source is not there."""
     found: dict[str, str] = {}
     for source in container.get("envFrom") or []:
@@ -40,7 +40,7 @@ def declared(container: dict[str, Any], known: dict[str, str], objects: Any) -> 
                 keys = _keys(kind, source[field], objects)
                 found |= {source.get("prefix", "") + key: value.decode("utf-8", "replace") for key, value in keys.items()}
     for variable in container.get("env") or []:
-        value = _value(variable, known | found, objects)
+        value = _value(variable, known | found, objects, fields)
         if value is not None:
             found[variable["name"]] = value
     return found
@@ -49,11 +49,11 @@ def declared(container: dict[str, Any], known: dict[str, str], objects: Any) -> 
 def _keys(kind: str, reference: dict[str, Any], objects: Any) -> dict[str, bytes]:
     found = objects.get(kind, reference["name"])
     if found is None and not reference.get("optional"):
-        raise Missing(f"{kind.lower()} {reference['name']!r} not found")
+        raise Missing(f"{kind} {reference['name']!r}, which does not exist")
     return data_of(found) if found is not None else {}
 
 
-def _value(variable: dict[str, Any], known: dict[str, str], objects: Any) -> str | None:
+def _value(variable: dict[str, Any], known: dict[str, str], objects: Any, fields: dict[str, str]) -> str | None:
     source = variable.get("valueFrom")
     if not source:
         return expand(variable.get("value", ""), known)
@@ -63,9 +63,17 @@ def _value(variable: dict[str, Any], known: dict[str, str], objects: Any) -> str
             if source[field]["key"] in keys:
                 return keys[source[field]["key"]].decode("utf-8", "replace")
             if not source[field].get("optional"):
-                raise Missing(f"couldn't find key {source[field]['key']} in {kind} {source[field]['name']}")
+                raise Missing(f"key {source[field]['key']!r} of {kind} {source[field]['name']!r}, which does not exist")
             return None
-    return known.get("ARGO_POD_NAME", "") if (source.get("fieldRef") or {}).get("fieldPath") == "metadata.name" else ""
+    return pod_field(fields, source)
+
+
+def pod_field(found: dict[str, str], source: dict[str, Any]) -> str:
+    """The value of a fieldRef; what a pod does not have is empty. A resourceFieldRef is 0: nothing is limited here."""
+    if "resourceFieldRef" in source:
+        return "0"
+    path = str((source.get("fieldRef") or {}).get("fieldPath", "")).replace('"', "'")
+    return found.get(path, "")
 
 
 def base(temporary: str) -> dict[str, str]:

@@ -23,10 +23,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import processes
+from pipelines.local import namespace, processes
 from pipelines.local.shim import FORWARDED, LEASE, READY, STATUS_BYTES
 from pipelines.local.warm import locked
 
+_STREAMS = 3
 _REQUEST_SECONDS = 5.0  # for a client to say what it wants
 _TICK = 0.02  # seconds between looks at a job
 _IDLE = 0.2  # seconds without a request after which the server looks whether it is still needed
@@ -86,11 +87,12 @@ def _guard(connection: socket.socket) -> Request:
     try:
         processes.become_subreaper()
         connection.settimeout(_REQUEST_SECONDS)
-        request, streams = _receive(connection)
+        request, streams, namespaces = _receive(connection)
         if request is None:
             connection.settimeout(None)
             connection.recv(1)
             os._exit(0)
+        namespace.join(namespaces)  # the client's root folder may be its own
         os.chdir(request["cwd"])
         connection.sendall(READY)
         numbers = connection.recv(64)  # it is following now, and from here on must not be started cold
@@ -117,11 +119,11 @@ def _guard(connection: socket.socket) -> Request:
     os._exit(0)
 
 
-def _receive(connection: socket.socket) -> tuple[Request | None, list[int]]:
-    """What the client wants, with its standard streams; None for a lease, whose holder says nothing more until it ends."""
-    length, streams, _, _ = socket.recv_fds(connection, len(LEASE), 3)
+def _receive(connection: socket.socket) -> tuple[Request | None, list[int], list[int]]:
+    """What the client wants, with its standard streams and namespaces; None for a lease, whose holder says nothing more until its end."""
+    length, descriptors, _, _ = socket.recv_fds(connection, len(LEASE), _STREAMS + 2)
     if length == LEASE:
-        return None, []
+        return None, [], []
     payload = b""
     size = int.from_bytes(length, "little")
     while len(payload) < size:
@@ -130,7 +132,7 @@ def _receive(connection: socket.socket) -> tuple[Request | None, list[int]]:
             raise ConnectionError("the client has gone")
         payload += piece
     request: Request = marshal.loads(payload)  # noqa: S302 - from a process of the same user
-    return request, streams
+    return request, descriptors[:_STREAMS], descriptors[_STREAMS:]
 
 
 def _watch(connection: socket.socket, job: int, numbers: bytes) -> int:

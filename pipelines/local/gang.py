@@ -1,21 +1,22 @@
 """From the pod template of a JobSet to the processes of one attempt: names, environment, and where its paths and addresses lie here.
 
-A pod has its own file system and address; a process has not. Mounted volumes become folders below the gang's, pod DNS names become
-127.0.0.1, and each declared containerPort becomes a free port, the same one for all ranks of an attempt. Values from ConfigMaps and Secrets
-are this machine's own and stay as they are, and so does a path below a mount that exists on this machine.
+A pod has its own file system and address; a process has not. Mounted volumes become folders below the gang's, which a rank in a namespace
+of its own (isolation.py) sees where the pod would; pod DNS names become 127.0.0.1, and each declared containerPort becomes a free port,
+the same one for all ranks of an attempt. Without a namespace mounted paths are rewritten. Values from ConfigMaps and Secrets are this
+machine's own and stay as they are, and so does a path below a mount that exists on this machine.
 """
 
 import re
-import secrets
 import socket
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipelines.local import identity, isolation
 from pipelines.local.environment import base, data_of, expand
+from pipelines.local.isolation import SCRATCH, Layout
 
 Spec = Mapping[str, Any]
 Lookup = Callable[[str, str], Spec | None]  # kind, name -> the object of this namespace
@@ -26,8 +27,9 @@ VOLUMES = ("emptyDir", "persistentVolumeClaim", "configMap", "secret")
 FIELDS = re.compile(
     r"metadata\.(name|namespace|uid)|metadata\.(labels|annotations)\['([^']+)'\]|spec\.(nodeName|serviceAccountName)|status\.(podIP|hostIP)"
 )
+FOR_GANGS = "visible.json"
+"""The file in the home folder by which the controllers of gangs, other processes, know what their ranks may see: a list, or null."""
 _HERE = "127.0.0.1"
-_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # the letters of Kubernetes' random names
 _LIBRARY_PATHS = ("/dev/shm",)  # noqa: S108 - libraries use it by its fixed name, so it stays where it is
 
 
@@ -45,6 +47,7 @@ class Rank:
     env: dict[str, str]
     cwd: Path
     folders: tuple[Path, ...]  # that must exist: mounted volumes, TMPDIR
+    root: Layout | None = None  # what it sees as `/`; None: this machine as it is
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Place:
     volumes: Path  # of persistent volume claims, which outlive gangs
     temporary: Path  # short, since socket paths have 107 bytes
     images: Mapping[str, Spec]
+    visible: list[str] | None = None  # what isolated ranks still see below their own paths; None: no namespaces
 
     def image(self, name: str) -> Spec:
         """What stands for an image here: by its full name, its name without tag and digest, or the longest prefix."""
@@ -117,29 +121,55 @@ def free_ports(pod: Spec) -> dict[int, int]:
         return {port: each.getsockname()[1] for port, each in zip(wanted, sockets, strict=True)}
 
 
-def ranks(attempt: Attempt, place: Place, lookup: Lookup) -> list[Rank]:
-    """Every rank of an attempt; raises NotStartable for a missing ConfigMap, Secret or key."""
-    return [_rank(index, attempt, place, lookup) for index in range(attempt.size)]
+@dataclass(frozen=True)
+class JobAttempt(Attempt):
+    """A Job that nobody made of a JobSet, in the shape of one."""
+
+    @property
+    def job_name(self) -> str:
+        return self.name
+
+
+def of_job(job: Spec, number: int) -> JobAttempt:
+    """The attempt of a plain Job; `number` counts the pods that failed."""
+    return JobAttempt({"metadata": job["metadata"], "spec": {"replicatedJobs": [{"name": "", "template": {"spec": job["spec"]}}]}}, number)
+
+
+def ranks(attempt: Attempt, place: Place, lookup: Lookup, indexes: Iterable[int] | None = None) -> list[Rank]:
+    """Every rank of an attempt, or those of `indexes`; raises NotStartable for a missing ConfigMap, Secret or key."""
+    return [_rank(index, attempt, place, lookup) for index in (range(attempt.size) if indexes is None else indexes)]
 
 
 def _rank(index: int, attempt: Attempt, place: Place, lookup: Lookup) -> Rank:
     container = attempt.pod["spec"]["containers"][0]
     host = f"{attempt.job_name}-{index}"
-    pod = f"{host}-{''.join(secrets.choice(_SUFFIX) for _ in range(5))}"
+    pod = f"{host}-{identity.suffix()}"
     given = _given(container, lookup)
     declared = given | {"JOB_COMPLETION_INDEX": str(index), "HOSTNAME": host}
     declared = _declared(container, declared, _fields(attempt, index, pod), lookup)
     temporary = place.temporary / str(index)
     mounts = dict(_mounts(attempt.pod["spec"], container, index, place))
-    here = _Here(attempt, mounts)
+    root, folders = None, [*mounts.values(), temporary]
+    if place.visible is not None:
+        own, top = _own(container, mounts), place.folder / str(index) / "root"
+        read_only = {mount["mountPath"].rstrip("/") for mount in container.get("volumeMounts", []) if mount.get("readOnly")}
+        root = isolation.layout(top, own, mounts, read_only, place.visible)
+        folders += [isolation.place(top, mounts, path) for path in own]
+    here = _Here(attempt, {} if root else mounts)
     image = place.image(container["image"])
-    env = base(str(mounts.get("/tmp", temporary))) | dict(image.get("env") or {})  # noqa: S108 - a path inside the pod
+    env = base(SCRATCH if root else str(mounts.get(SCRATCH, temporary))) | dict(image.get("env") or {})
     env["PATH"] = ":".join(part for part in (image.get("warm"), image.get("bin"), env.get("PATH")) if part)
     env |= {name: value if given.get(name) == value else here.value(value) for name, value in declared.items()}
     work = container.get("workingDir")
     argv = [here.text(expand(word, declared)) for word in [*container["command"], *container.get("args", [])]]
     cwd = Path(here.text(work)) if work else place.folder / str(index)
-    return Rank(index, pod, argv, env, cwd, (*mounts.values(), temporary))
+    return Rank(index, pod, argv, env, cwd, tuple(folders), root)
+
+
+def _own(container: Spec, mounts: Mapping[str, Path]) -> set[str]:
+    """The folders of a pod that lie on no volume, and are there when it starts."""
+    work = container.get("workingDir", SCRATCH)
+    return {SCRATCH, *([] if Path(work).is_dir() else [work])} - mounts.keys()
 
 
 def _given(container: Spec, lookup: Lookup) -> dict[str, str]:
@@ -196,7 +226,7 @@ def _fields(attempt: Attempt, index: int, pod: str) -> dict[str, str]:
     fields = {
         "metadata.name": pod,
         "metadata.namespace": attempt.namespace,
-        "metadata.uid": str(uuid.uuid4()),
+        "metadata.uid": identity.uid(),
         "spec.nodeName": "localhost",
         "spec.serviceAccountName": attempt.pod["spec"].get("serviceAccountName", "default"),
         "status.podIP": _HERE,
@@ -215,7 +245,7 @@ def _mounts(pod: Spec, container: Spec, index: int, place: Place) -> Iterator[tu
             continue
         claim = volumes[mount["name"]].get("persistentVolumeClaim")
         own = place.folder / str(index) / "volumes" / mount["name"]
-        if mount["mountPath"] == "/tmp" and "emptyDir" in volumes[mount["name"]]:  # noqa: S108 - a path inside the pod
+        if mount["mountPath"] == SCRATCH and "emptyDir" in volumes[mount["name"]]:
             own = place.temporary / str(index)
         folder = place.volumes / claim["claimName"] if claim else own
         yield mount["mountPath"].rstrip("/"), folder / mount.get("subPath", "")

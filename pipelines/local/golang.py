@@ -4,6 +4,7 @@ Rules: https://pkg.go.dev/encoding/json#Marshal, https://pkg.go.dev/strconv#Quot
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 _SHORT = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", '"': '\\"', "\\": "\\\\"}
@@ -162,3 +163,43 @@ def power(base: float, exponent: float) -> float:
         return -math.inf if base < 0 and exponent % 2 == 1 else math.inf
     except ValueError:
         return math.nan if base else math.inf
+
+
+_VERB = re.compile(r"%([-+ #0]*)(\d*)(?:(\.)(\d*))?(.?)", re.DOTALL)
+_BASES = {"d": "d", "v": "d", "o": "o", "O": "o", "x": "x", "X": "X", "b": "b"}
+
+
+def sprintf(pattern: str, number: int) -> str:
+    """`fmt.Sprintf` with one integer, its complaints included: `%!s(int=3)`, `%!d(MISSING)`, `%!(EXTRA int=3)`, `%!(NOVERB)`."""
+    used = 0
+
+    def one(found: re.Match[str]) -> str:
+        nonlocal used
+        flags, width, dot, precision, verb = found.groups(default="")
+        if not verb:
+            return "%!(NOVERB)"
+        if verb == "%":
+            return "%"
+        used += 1
+        if used > 1:
+            return f"%!{verb}(MISSING)"
+        shown = _integer(number, flags, int(width or 0), int(precision or 0) if dot else None, verb)
+        return shown if verb in _BASES or verb in "cqU" else f"%!{verb}(int={shown})"
+
+    text = _VERB.sub(one, pattern)
+    return text if used else f"{text}%!(EXTRA int={number})"
+
+
+def _integer(number: int, flags: str, width: int, precision: int | None, verb: str) -> str:
+    """An integer with Go's flags, which are C's but for `#o` and `%O`."""
+    sign = "-" if number < 0 else "+" if "+" in flags else " " if " " in flags else ""
+    if verb in "cqU":
+        character = chr(number) if 0 <= number < 0x110000 else "\ufffd"
+        shown = {"c": character, "q": f"'{escape(character)}'", "U": f"U+{number:04X}"}[verb]
+        return shown.ljust(width) if "-" in flags else shown.rjust(width)
+    digits = format(abs(number), _BASES.get(verb, "d")).rjust(precision or 0, "0") if number or precision != 0 else ""
+    prefix = "0o" if verb == "O" else {"x": "0x", "X": "0X", "o": "0", "b": "0b"}.get(verb, "") if "#" in flags else ""
+    if "0" in flags and "-" not in flags and precision is None:
+        digits = digits.rjust(width - len(sign), "0")
+    shown = sign + prefix + digits
+    return shown.ljust(width) if "-" in flags else shown.rjust(width)

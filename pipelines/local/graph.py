@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from pipelines.local import depends, gojson, tags
+from pipelines.local import depends, gojson, golang, tags
 
 Task = dict[str, Any]
 
@@ -20,12 +20,12 @@ def _parsed(text: str) -> depends.Depends:
     return depends.parse(text)
 
 
-def logic(task: Task) -> depends.Depends | None:
-    """When a task may run; None when it waits for nobody."""
+def logic(task: Task, tolerated: Mapping[str, Collection[str]]) -> depends.Depends | None:
+    """When a task may run, `tolerated` being what the tasks before it are forgiven; None when it waits for nobody."""
     if task.get("depends"):
         return _parsed(task["depends"])
     if task.get("dependencies"):
-        return depends.from_dependencies(task["dependencies"])
+        return depends.from_dependencies(task["dependencies"], tolerated)
     return None
 
 
@@ -94,13 +94,12 @@ def _atoi(value: Any) -> int:
 
 
 def _format(pattern: str, number: int) -> str:
-    """Go's Sprintf for one integer; a verb that takes no integer shows as Go shows it."""
-    verb = re.search(r"%[-+ #0]*\d*(?:\.\d+)?([a-zA-Z])", pattern)
-    if verb is None:
-        return pattern
-    if verb[1] not in "doxX":
-        return pattern.replace(verb[0], f"%!{verb[1]}(int={number})")
-    return pattern.replace(verb[0], verb[0] % number)
+    """One item; Argo puts it between quotes and reads that as JSON."""
+    text = f'"{golang.sprintf(pattern, number)}"'
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        raise LoopError(gojson.error(text)) from None
 
 
 def expand(task: Task, index: int, item: str, unresolved: bool = False) -> Task:
@@ -111,6 +110,11 @@ def expand(task: Task, index: int, item: str, unresolved: bool = False) -> Task:
     member: Task = tags.substitute_json(body, scope, strict=strict, tolerant=False)
     member["name"] = f"{task['name']}({index}:{description.replace('(', '').replace(')', '')})"
     return member
+
+
+def item_values(raw: str) -> dict[str, str]:
+    """What `item` and `item.KEY` stand for."""
+    return _item(raw)[0]
 
 
 def _item(raw: str) -> tuple[dict[str, str], str]:

@@ -1,4 +1,4 @@
-"""A JobSet as a gang of processes: the JobSet controller and the Job controller for one object.
+"""A JobSet as a gang of processes, or a plain Job: the JobSet controller and the Job controller for one object.
 
 `start` runs `python -m pipelines.local.jobset <object file>`, two small processes. The overseer holds the gang's lock and a pipe from the
 runner; when the runner is gone it kills everything. Its child, the controller, starts the ranks, waits, and writes the statuses. Whichever
@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import IO
 
 from pipelines.local import objectfile, processes
-from pipelines.local.controller import TICK, control, ended, gang_folder, remove
+from pipelines.local.controller import control, ended, remove
+from pipelines.local.pods import TICK, gang_folder
 
 _ROOT = Path(__file__).parents[2]
 _STARTED: dict[Path, subprocess.Popen[bytes]] = {}
@@ -29,7 +30,7 @@ _STARTED: dict[Path, subprocess.Popen[bytes]] = {}
 
 
 def start(object_file: Path) -> None:
-    """Start the gang of a JobSet, or go on with it after a crash; does nothing when it has ended or this process runs it already."""
+    """Start the gang of a JobSet or the pods of a Job, or go on after a crash; nothing when it has ended or runs already."""
     object_file = object_file.resolve()
     running = _STARTED.get(object_file)
     jobset = objectfile.read(object_file)

@@ -1,15 +1,15 @@
 """The keeper: one small process that starts a run's children, waits for them and writes down how they ended.
 
 It shares nothing with the runner but a socket, so a runner that is killed loses no result: every exit is in the node's folder before
-the runner hears of it, and what still runs when the runner is gone is killed with its whole process group. This file runs by itself
-(`python -I -S keeper.py FD`) and imports the standard library only.
+the runner hears of it, and what still runs when the runner is gone is killed with its whole process group. It runs without
+site-packages and imports the standard library only.
 
-Orders, one JSON object a line: {"do": "spawn", "job", "argv", "env", "cwd", "folder", "tee"} and {"do": "signal", "job", "signal"}.
-Answers: {"job", "code", "error"?}. Files in the folder: main.log, result (standard output, with tee), pid, exit.
+Orders, one JSON object a line: {"do": "spawn", "job", "argv", "env", "cwd", "folder", "tee", "mounts"?, "root"?}, {"do": "signal", "job",
+"signal"} and {"do": "try"}, which is answered by {"why_not"}: can a child have its own root? Other answers: {"job", "code", "error"?}.
+Files in the folder: main.log, result (standard output, with tee), pid, exit.
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import selectors
@@ -17,11 +17,15 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_PR_SET_PDEATHSIG = 1  # https://man7.org/linux/man-pages/man2/pr_set_pdeathsig.2const.html
-_PR_SET_CHILD_SUBREAPER = 36  # https://man7.org/linux/man-pages/man2/pr_set_child_subreaper.2const.html
+from pipelines.local import namespace, processes
+
+if TYPE_CHECKING:  # the keeper itself needs no more than it uses
+    from pipelines.local.isolation import Layout
+
 _PIECE = 65536
+_PROJECT = Path(__file__).parents[2]
 
 Job = dict[str, Any]
 
@@ -31,7 +35,8 @@ class Keeper:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        argv = [sys.executable, "-I", "-S", __file__, str(theirs.fileno())]
+        program = f"import sys; sys.path.append({str(_PROJECT)!r}); from pipelines.local import keeper; keeper.main({theirs.fileno()})"
+        argv = [sys.executable, "-I", "-S", "-c", program]
         # A session of its own: Ctrl-C in the terminal is for the runner alone, which then stops the children in order.
         self.pid = _start(argv, theirs.fileno())
         theirs.close()
@@ -40,8 +45,18 @@ class Keeper:
     def fileno(self) -> int:
         return self._channel.fileno()
 
-    def spawn(self, job: str, argv: list[str], env: dict[str, str], cwd: str, folder: Path, tee: bool) -> None:
-        self._order({"do": "spawn", "job": job, "argv": argv, "env": env, "cwd": cwd, "folder": str(folder), "tee": tee})
+    def why_not(self) -> str:
+        """Why children cannot have a root folder of their own; empty when they can. To be asked before anything is started."""
+        self._order({"do": "try"})
+        reason: str = self.receive()[0]["why_not"]
+        return reason
+
+    def spawn(
+        self, job: str, argv: list[str], env: dict[str, str], cwd: str, folder: Path, tee: bool, root: "Layout | None" = None
+    ) -> None:  # fmt: skip
+        """Start a child. With a `root`, `cwd` and the program are looked for in it."""
+        order = {"do": "spawn", "job": job, "argv": argv, "env": env, "cwd": cwd, "folder": str(folder), "tee": tee}
+        self._order(order | ({"root": root.new_root, "mounts": root.mounts} if root else {}))
 
     def signal(self, job: str, number: int) -> None:
         self._order({"do": "signal", "job": job, "signal": number})
@@ -119,9 +134,7 @@ class _Loop:
         self.channel, self.rest = channel, b""
         self.jobs: dict[int, Job] = {}
         self.pipes: dict[int, Job] = {}
-        self.libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-        if self.libc is not None:
-            self.libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)  # grandchildren that are left behind are ours to bury
+        processes.become_subreaper()  # grandchildren that are left behind are ours to bury
         self.selector = selectors.DefaultSelector()
         woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
         os.set_blocking(woken, False)
@@ -141,10 +154,18 @@ class _Loop:
                     os.read(self.woken, _PIECE)
                     self.reap()
                 elif key.fd == self.channel.fileno() and not self.obey():
-                    self.reap()
-                    for pid in self.jobs:
-                        _kill(pid, signal.SIGKILL)
+                    self.leave()
                     return
+
+    def leave(self) -> None:
+        """The runner is gone: kill what runs. Whatever was just coming to its own end has ended, and its record says so."""
+        for pid in self.jobs:
+            os.kill(pid, signal.SIGKILL)  # it may have no group of its own yet
+            _kill(pid, signal.SIGKILL)
+        for pid in list(self.jobs):
+            status = os.waitpid(pid, 0)[1]
+            if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
+                self.bury(pid, status)
 
     def obey(self) -> bool:
         try:
@@ -156,6 +177,8 @@ class _Loop:
             order = json.loads(line)
             if order["do"] == "spawn":
                 self.spawn(order)
+            elif order["do"] == "try":
+                self.channel.sendall(json.dumps({"why_not": namespace.why_not()}).encode() + b"\n")
             else:
                 for pid in [p for p, job in self.jobs.items() if job["job"] == order["job"]]:
                     _kill(pid, order["signal"])
@@ -163,16 +186,13 @@ class _Loop:
 
     def spawn(self, job: Job) -> None:
         folder = Path(job["folder"])
-        job["log"] = os.open(folder / "main.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        program, problem = _find(job["argv"][0], job["env"].get("PATH", ""), job["cwd"])
-        if problem:
-            os.write(job["log"], f"Error: {problem}\n{problem}\n".encode())
-            self.finish(job, 64, problem)
-            return
+        job["log"] = os.open(folder / "main.log", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         reader, writer = os.pipe() if job["tee"] else (-1, job["log"])
-        pid = os.fork()
+        job["problem"], problem = os.pipe()  # closed by the exec: it is empty when the program was started
+        keeper, pid = os.getpid(), os.fork()
         if pid == 0:
-            self.become(job, program, writer)
+            self.become(job, writer, problem, keeper)
+        os.close(problem)
         (folder / "pid").write_text(f"{pid} {born(pid)}")
         self.jobs[pid] = job
         if job["tee"]:
@@ -182,23 +202,26 @@ class _Loop:
             self.pipes[reader] = job
             self.selector.register(reader, selectors.EVENT_READ)
 
-    def become(self, job: Job, program: str, output: int) -> None:
+    def become(self, job: Job, output: int, problem: int, keeper: int) -> None:
         """In the child: a session of its own, Argo's umask (argo-data-flow 279), and death when the keeper dies."""
         try:
             os.setsid()
-            if self.libc is not None:
-                self.libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if "mounts" in job:
+                namespace.enter(job["root"], (namespace.Mount(*mount) for mount in job["mounts"]), job["cwd"])
+            else:
+                os.chdir(job["cwd"])
+            processes.die_with(keeper)  # a namespace of users would forget it
             os.umask(0)
-            os.chdir(job["cwd"])
             nothing = os.open(os.devnull, os.O_RDONLY)
             for source, target in ((nothing, 0), (output, 1), (job["log"], 2)):
                 os.dup2(source, target)
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
-            os.execve(program, [program, *job["argv"][1:]], job["env"])  # noqa: S606 - running the step's command is the purpose
+            program = _find(job["argv"][0], job["env"].get("PATH", ""))
+            _exec(program, job["argv"], job["env"])
         except OSError as error:
-            os.write(2, f"Error: {error}\n".encode())
+            os.write(problem, str(error).encode())
         finally:
             os._exit(64)
 
@@ -235,18 +258,26 @@ class _Loop:
                 return
             if not pid:
                 return
-            job = self.jobs.pop(pid, None)
-            if job is None:
-                continue
-            _end_group(pid)
-            if job["tee"]:
-                self.drain(job["pipe"])
-            code = os.waitstatus_to_exitcode(status)
-            self.finish(job, code if code >= 0 else 128 - code)
+            if pid in self.jobs:
+                self.bury(pid, status)
+
+    def bury(self, pid: int, status: int) -> None:
+        """Write down how a child ended, and end what it left running in its group."""
+        job = self.jobs.pop(pid)
+        _end_group(pid)
+        if job["tee"]:
+            self.drain(job["pipe"])
+        code = os.waitstatus_to_exitcode(status)
+        problem = os.read(job["problem"], _PIECE).decode()
+        os.close(job["problem"])
+        self.finish(job, code if code >= 0 else 128 - code, problem)
 
     def finish(self, job: Job, code: int, error: str = "") -> None:
-        if code and not error:
-            os.write(job["log"], f"Error: exit status {code}\n".encode())
+        size = os.fstat(job["log"]).st_size
+        if size and os.pread(job["log"], 1, size - 1) != b"\n":
+            os.write(job["log"], b"\n")  # as Kubernetes shows a last line without end
+        if code:
+            os.write(job["log"], (f"Error: {error}\n{error}\n" if error else f"Error: exit status {code}\n").encode())
         os.close(job["log"])
         record = json.dumps({"job": job["job"], "code": code, "error": error})
         path = Path(job["folder"]) / "exit"
@@ -257,19 +288,25 @@ class _Loop:
             self.channel.sendall(record.encode() + b"\n")
 
 
-def _find(name: str, path: str, cwd: str) -> tuple[str, str]:
-    """The program's file, or why there is none, in the executor's words."""
+def _exec(program: str, argv: list[str], env: dict[str, str]) -> None:
+    try:
+        os.execve(program, [program, *argv[1:]], env)  # noqa: S606 - running the step's command is the purpose
+    except OSError as error:
+        raise OSError(f"fork/exec {program}: {str(error.strerror).lower()}") from None
+
+
+def _find(name: str, path: str) -> str:
+    """The program's file. OSError in the executor's words when there is none."""
     if "/" in name:
-        file = os.path.join(cwd, name)  # noqa: PTH118 - keeps `./x` as written
-        if not os.path.exists(file):  # noqa: PTH110
-            return "", f'failed to find name in PATH: exec: "{name}": stat {name}: no such file or directory'
-        return file, ""
+        if not os.path.exists(name):  # noqa: PTH110
+            raise OSError(f'failed to find name in PATH: exec: "{name}": stat {name}: no such file or directory')
+        return name
     for folder in path.split(os.pathsep):
         file = os.path.join(folder, name)  # noqa: PTH118
         if os.path.isfile(file) and os.access(file, os.X_OK):  # noqa: PTH113
-            return file, ""
-    return "", f'failed to find name in PATH: exec: "{name}": executable file not found in $PATH'
+            return file
+    raise OSError(f'failed to find name in PATH: exec: "{name}": executable file not found in $PATH')
 
 
-if __name__ == "__main__":
-    _Loop(socket.socket(fileno=int(sys.argv[1]))).run()
+def main(channel: int) -> None:
+    _Loop(socket.socket(fileno=channel)).run()

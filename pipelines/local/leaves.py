@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import artifacts, containers, durations, resources
+from pipelines.local import artifacts, containers, durations, outputs, resources, spec_warnings
 from pipelines.local.clock import Clock
-from pipelines.local.containers import CannotStart, Machine, Pod
+from pipelines.local.containers import CannotStart, Machine, NeverStarts, Pod
 from pipelines.local.keeper import Job, Keeper, how_it_ended
 from pipelines.local.nodes import Node, Nodes, Template, pod_name
 from pipelines.local.resources import Resource, ResourceError
@@ -27,11 +27,16 @@ class LeafNodes:
     folder: Callable[[str], Path]
     owner: dict[str, Any]
     resumed: bool = False
+    watched: bool = False
+    over: bool = False
     room: Callable[[], bool] = lambda: True
     publish: Callable[[dict[str, Any]], None] = lambda outputs: None
+    warn: Callable[[str], None] = lambda message: None
     queue: dict[str, tuple[Node, Template, bool]] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
     resources: dict[str, Resource] = field(default_factory=dict)
+    blocked: dict[str, str] = field(default_factory=dict)
+    """What the nodes wait for that can never start."""
 
     def __contains__(self, node_id: object) -> bool:
         return node_id in self.queue or node_id in self.pods or node_id in self.resources
@@ -43,7 +48,8 @@ class LeafNodes:
         self.queue[node["id"]] = (node, template, capture)
 
     def launch(self) -> bool:
-        """Begin what is queued and what there is room for; the rest stays Pending. True when something ended by that alone."""
+        """Begin what is queued and what there is room for; the rest stays Pending. True when that calls for another look: something ended
+        at once, or began and is watched."""
         ended = False
         for node_id, (node, template, capture) in list(self.queue.items()):
             if "resource" not in template and not self.room():
@@ -53,11 +59,22 @@ class LeafNodes:
                 if "resource" in template:
                     ended |= self._begin_resource(node, template)
                 else:
-                    ended |= self._begin_pod(node, template, capture)
+                    ended |= self._begin_pod(node, template, capture) or self.watched
+            except NeverStarts as error:
+                self._block(node, template, str(error))
+                ended = True
             except CannotStart as error:
                 self.nodes.phase(node, "Error", str(error))
                 ended = True
         return ended
+
+    def _block(self, node: Node, template: Template, missing: str) -> None:
+        """Only its deadline ends such a pod; nobody needs to wait for that here."""
+        if containers.deadline(template, 0) is None:
+            self.blocked[node["id"]] = missing
+        else:
+            self.warn(f"node {node['name']} waits for {missing}, until its deadline")
+            self.nodes.phase(node, "Failed", containers.DEADLINE)
 
     def _begin_pod(self, node: Node, template: Template, capture: bool) -> bool:
         folder = self.folder(node["id"])
@@ -67,10 +84,15 @@ class LeafNodes:
             self.end(end)
             return True
         pod = containers.prepare(self.machine, node, template, folder, capture)
+        self.look_for_literals(pod.template)
         containers.launch(self.machine, pod, pod_name(self.machine.workflow, node), self.clock.now())
         self.pods[node["id"]] = pod
         self.nodes.phase(node, "Running", "")
         return False
+
+    def look_for_literals(self, template: Template) -> None:
+        for warning in spec_warnings.literals(template):
+            self.warn(warning)
 
     def _begun_before(self, node: Node) -> bool:
         return self.resumed and node["id"] not in self.nodes.exact
@@ -83,8 +105,12 @@ class LeafNodes:
         resource.ends = None if limit is None else self.clock.now() + float(limit)
         if template.get("timeout"):
             resource.ends = min(resource.ends or float("inf"), self.clock.now() + durations.parse(str(template["timeout"])))
-        for artifact in (template.get("inputs") or {}).get("artifacts") or []:
-            artifacts.load(self.machine.home, artifact, folder / "inputs" / artifact["name"])
+        try:
+            for artifact in (template.get("inputs") or {}).get("artifacts") or []:
+                artifacts.load(self.machine.home, artifact, folder / "inputs" / artifact["name"])
+        except artifacts.ArtifactError as error:
+            raise CannotStart(str(error)) from None
+        self.look_for_literals(template)
         try:
             resources.act(resource, self.machine.objects, self.owner, folder)
             self.resources[node["id"]] = resource
@@ -153,6 +179,18 @@ class LeafNodes:
             pod.stopped, pod.killed_at = message, self.clock.now() + GRACE
             self.machine.keeper.signal(node_id, signal.SIGTERM)
 
+    @property
+    def stopping(self) -> bool:
+        """Is something that was told to stop still there?"""
+        return any(pod.stopped for pod in self.pods.values())
+
+    def forget(self) -> None:
+        """The workflow is over: nothing more is begun or waited for, and of a process that still runs only the outputs will be recorded
+        (argo-control-flow 056)."""
+        self.over = True
+        self.queue.clear()
+        self.resources.clear()
+
     def kill(self) -> None:
         """No more grace."""
         for node_id in self.pods:
@@ -172,7 +210,11 @@ class LeafNodes:
     def end(self, end: Job) -> None:
         """A process is over."""
         pod = self.pods.pop(end["job"])
-        phase, message, found = containers.ended(self.machine, pod, pod_name(self.machine.workflow, pod.node), end)
-        pod.node["outputs"] = found
+        phase, message, found = outputs.ended(self.machine, pod, pod_name(self.machine.workflow, pod.node), end)
+        if found:
+            pod.node["outputs"] = found
         self.publish(found)
-        self.nodes.phase(pod.node, phase, message)
+        if self.over and not pod.stopped:
+            self.nodes.touch(pod.node)
+        else:
+            self.nodes.phase(pod.node, phase, message)

@@ -1,12 +1,12 @@
-"""What keeps a node from running, or ends it: deadlines, stops, parallelism, failFast, mutexes."""
+"""What keeps a node from running, or ends it: deadlines, stops, parallelism, failFast."""
 
 from typing import TYPE_CHECKING
 
-from pipelines.local import clock, durations, locks
+from pipelines.local import clock, control, durations
 from pipelines.local.nodes import BAD, Node, Template, fulfilled, template_type
 
 if TYPE_CHECKING:
-    from pipelines.local.engine import Around, Call, Engine
+    from pipelines.local.engine import Around, Engine
 
 
 class Waiting(Exception):
@@ -21,117 +21,108 @@ def deadline(engine: "Engine") -> float | None:
 
 def interrupt(engine: "Engine") -> None:
     """A stop or the workflow's deadline ends what is running."""
-    end = deadline(engine)
-    late = end is not None and engine.clock.now() >= end
-    if end is not None and not late:
-        engine.look_at(end)
-    if not engine.shutdown and not late:
+    if not engine.cut_short:
+        if (end := deadline(engine)) is not None:
+            engine.look_at(end)
         return
     for node in list(engine.nodes):
-        if fulfilled(node) or node["type"] not in ("Pod", "Suspend") or _may_go_on(engine, node):
+        if fulfilled(node) or may_go_on(engine, node) or not _is_cut(engine, node):
             continue
-        engine.leaves.stop(node["id"], _why(engine, node))
+        engine.leaves.stop(node["id"], why(engine, node))
         if node["id"] not in engine.leaves:
-            engine.nodes.phase(node, "Failed", _why(engine, node))
+            engine.nodes.phase(node, "Failed", why(engine, node))
 
 
-def _may_go_on(engine: "Engine", node: Node) -> bool:
+def interrupt_processes(engine: "Engine") -> None:
+    """Of a workflow that is over but for its processes, only those are ended; no node is touched any more (argo-control-flow 228)."""
+    for node in [n for n in engine.nodes if n["id"] in engine.leaves]:
+        engine.leaves.stop(node["id"], why(engine, node))
+
+
+def _is_cut(engine: "Engine", node: Node) -> bool:
+    """Does a stop, or the deadline, end this unfinished node? Those that hold others end by what becomes of these."""
+    if node["type"] == "Pod" or control.is_waiting(node):
+        return True
+    if not engine.shutdown:
+        return bool(node["phase"] == "Pending")
+    if node["type"] == "Retry":
+        return all(map(fulfilled, engine.nodes.children(node)))
+    return _waits_for_lock(node)
+
+
+def _waits_for_lock(node: Node) -> bool:
+    return bool((node.get("synchronizationStatus") or {}).get("waiting"))
+
+
+def may_go_on(engine: "Engine", node: Node) -> bool:
     """Exit handlers run after a stop and a deadline, but not after terminate."""
     return engine.shutdown != "Terminate" and ".onExit" in node["name"]
 
 
-def _why(engine: "Engine", node: Node) -> str:
+def why(engine: "Engine", node: Node) -> str:
     if not engine.shutdown:
         return "Step exceeded its deadline"
-    if node["type"] == "Suspend":
+    if node["type"] != "Pod" or _waits_for_lock(node):
         return f"Stopped with strategy '{engine.shutdown}'"
     return f"workflow shutdown with strategy:  {engine.shutdown}"
 
 
 def timed_out(engine: "Engine", node: Node, template: Template) -> bool:
-    """`timeout` while the node is still Pending (argo-control-flow 216)."""
-    if node["phase"] != "Pending" or not template.get("timeout"):
+    """`timeout` or `pendingTimeout` while the node is still Pending (argo-control-flow 216)."""
+    given = [str(template[field]) for field in ("timeout", "pendingTimeout") if template.get(field)]
+    if node["phase"] != "Pending" or not given:
         return False
-    end = clock.seconds(node["startedAt"]) + durations.parse(str(template["timeout"]))
+    end = clock.seconds(node["startedAt"]) + min(map(durations.seconds_or_duration, given))
     engine.wake_at(end)
     return engine.clock.now() >= end
 
 
 def make_room(engine: "Engine", template: Template, node: Node | None, around: "Around") -> None:
-    """Waiting when parallelism, of the workflow or of the template around, leaves no room."""
+    """Waiting when parallelism, of the workflow or of the template around, leaves no room, or failFast cuts off what has not begun."""
     kind = template_type(template)
     if node is not None:
-        if kind in ("DAG", "Steps") and template.get("failFast"):
-            _fail_fast(engine, node)
+        if kind in ("DAG", "Steps"):
+            _fail_fast(engine, node, template)
         return
     if kind == "Pod" and len(engine.leaves) >= int(engine.spec.get("parallelism") or len(engine.leaves) + 1):
         raise Waiting
-    limit = (engine.boundaries.get(around.boundary) or {}).get("parallelism")
-    if limit is not None and _active_inside(engine, around.boundary) >= int(limit):
+    outer = engine.boundaries.get(around.boundary)
+    if outer is None:
+        return
+    boundary = engine.nodes.all[around.boundary]
+    _fail_fast(engine, boundary, outer)
+    limit = outer.get("parallelism")
+    if fulfilled(boundary) or (limit is not None and len([n for n in _inside(engine, boundary) if not fulfilled(n)]) >= int(limit)):
         raise Waiting
 
 
-def _active_inside(engine: "Engine", boundary: str) -> int:
-    kinds = ("Pod", "Steps", "DAG", "Suspend")
-    return sum(n.get("boundaryID") == boundary and n["type"] in kinds and not fulfilled(n) for n in engine.nodes)
+def _inside(engine: "Engine", node: Node) -> list[Node]:
+    """What counts for the parallelism and failFast of a template: its own pods, steps and dags, no suspends."""
+    return [n for n in engine.nodes if n.get("boundaryID") == node["id"] and n["type"] in ("Pod", "Steps", "DAG")]
 
 
-def _fail_fast(engine: "Engine", node: Node) -> None:
-    """`failFast` of the template, which, unlike that of the dag, does cut off what has not begun (argo-control-flow 055, 085)."""
-    inside = [n for n in engine.nodes if n.get("boundaryID") == node["id"]]
-    if not any(n["phase"] in BAD for n in inside):
+def _fail_fast(engine: "Engine", node: Node, template: Template) -> None:
+    """`failFast` of the template, which, unlike that of the dag, cuts off what has not begun (argo-control-flow 055, 085). Waiting while
+    a pod of its own still runs. The innermost group gets the message, wherever it is, and steps inside run on (056)."""
+    inside = _inside(engine, node) if template.get("failFast") else []
+    if fulfilled(node) or not any(n["phase"] in BAD for n in inside):
         return
-    if any(n["type"] == "Pod" and not fulfilled(n) for n in inside):
+    if any(n["type"] == "Pod" and not fulfilled(n) and "synchronizationStatus" not in n for n in inside):
         raise Waiting
     message = "template has failed or errored children and failFast enabled"
-    for group in inside:
-        if group["type"] == "StepGroup" and not fulfilled(group):
-            engine.nodes.phase(group, "Failed", message)
+    if "steps" in template and (group := _last_group(engine, node)) is not None:
+        engine.nodes.phase(group, "Failed", message)
     engine.nodes.phase(node, "Failed", message)
 
 
-def hold_workflow(engine: "Engine") -> bool:
-    """The workflow's own mutexes; until they are held nothing runs."""
-    missing = engine.locks.acquire("", locks.wanted(engine.spec, engine.namespace, engine.globals))
-    if missing and engine.shutdown:
-        engine.finish("Failed", f"Stopped with strategy '{engine.shutdown}'")
-    elif missing:
-        engine.status["message"] = _waiting_for(missing)
-        engine.wake_at(engine.clock.now() + locks.POLL)
-    elif engine.status["phase"] == "Pending":
-        engine.status["phase"] = "Running"
-        engine.status.pop("message", None)
-    return not missing
-
-
-def lock(engine: "Engine", name: str, call: "Call", template: Template, around: "Around") -> Node | None:
-    """The template's mutexes. The waiting node when one is missing, None when the template may run."""
-    missing = engine.locks.acquire(name, locks.wanted(template, engine.namespace, {}))
-    node = engine.nodes.get(name)
-    if not missing:
-        if node is not None and node.pop("synchronizationStatus", None):
-            engine.nodes.phase(node, node["phase"], "")
-        return None
-    if node is None:
-        node = engine.begin(name, template_type(template), call, template, around, "Pending")
-    node["synchronizationStatus"] = {"waiting": missing}
-    if engine.shutdown:
-        return engine.nodes.phase(node, "Failed", _why(engine, node))
-    if timed_out(engine, node, template):
-        return engine.nodes.phase(node, "Failed", "timeout")
-    if engine.locks.holds("", missing):
-        engine.stuck[name] = f"the mutex {missing}, which its own workflow holds"
-    else:
-        engine.wake_at(engine.clock.now() + locks.POLL)
-    message = _waiting_for(missing)
-    return node if node.get("message") == message else engine.nodes.phase(node, "Pending", message)
-
-
-def _waiting_for(mutex: str) -> str:
-    return f"Waiting for {mutex} lock. Lock status: 0/1"
-
-
-def release(engine: "Engine") -> None:
-    """Give back the mutexes of nodes that have ended."""
-    for holder in [h for h in engine.locks.held if h and fulfilled(engine.nodes.get(h))]:
-        engine.locks.release(holder)
+def _last_group(engine: "Engine", node: Node) -> Node | None:
+    """The last StepGroup on a walk downwards, depth first."""
+    found, stack, seen = None, [node], set[str]()
+    while stack:
+        current = stack.pop()
+        if current["id"] in seen:
+            continue
+        seen.add(current["id"])
+        found = current if current["type"] == "StepGroup" else found
+        stack += reversed(engine.nodes.children(current))
+    return found

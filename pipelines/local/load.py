@@ -1,13 +1,14 @@
 """From a file or a name to a Workflow, WorkflowTemplate or CronWorkflow that can run here, or a refusal in one line."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import documents, fields, submission, supported, workflow
+from pipelines.local import fields, library, naming, submission, supported, unsupported, workflow
 from pipelines.local.faults import Refused
 from pipelines.local.fields import Place
+from pipelines.local.library import Found, Library, Reached
 
 KINDS = ("Workflow", "WorkflowTemplate", "CronWorkflow", "ClusterWorkflowTemplate")
 LONGEST_VALUE = 65536  # bytes
@@ -15,100 +16,110 @@ _FORBIDDEN = re.compile(r"\{\{|\}\}|\$\(|[\x00-\x1f\x7f]")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
-@dataclass
-class Found:
-    """A document and where it stands."""
+def source(what: str, templates: Path, now: float) -> dict[str, Any]:
+    """The checked object to run: what `argo submit FILE`, `--from workflowtemplate/NAME` or `--from cronwf/NAME` would take.
 
-    document: dict[str, Any]
-    place: Place
-
-
-def source(what: str, templates: Path) -> dict[str, Any]:
-    """The checked object to run: what `argo submit FILE`, `--from workflowtemplate/NAME` or `--from cronwf/NAME` would take."""
-    found = _find(what, templates)
-    checked = _checked(found, templates, Path(found.place.file).parent)
-    return checked
+    What it refers to is looked for in its file, among the `templates`, and beside it. now: the scheduled time of a CronWorkflow.
+    """
+    found = find(what, templates)
+    file = Path(found.place.file)
+    return _checked(found, Library(library.read(file), [templates, file.parent]), now)
 
 
-def document(found: dict[str, Any], templates: Path) -> dict[str, Any]:
-    """The checked object of a Workflow that a step applied."""
-    return _resolved(found, Place("the applied Workflow", "", 0), templates, templates)
+def document(found: dict[str, Any], places: Sequence[Path]) -> dict[str, Any]:
+    """The checked object of a Workflow that a step applied; `places` hold what it may refer to."""
+    return _resolved(Found(found, Place("the applied Workflow", "", 0)), Library((), places))
 
 
-def _find(what: str, templates: Path) -> Found:
+def find(what: str, templates: Path, kinds: Sequence[str] = KINDS) -> Found:
+    """The document to run: the last Workflow of a file, or else the last of what it holds; or by name, among the templates."""
     path = Path(what)
     if path.is_file():
-        runnable = [f for f in _in_file(path) if f.document["kind"] in KINDS]
+        runnable = [f for f in library.read(path) if f.document["kind"] in kinds]
         if not runnable:
-            raise Refused(f"{path}: holds no {', '.join(KINDS[:3])}")
+            raise Refused(f"{path}: holds no {', '.join(kinds[:3])}")
         workflows = [f for f in runnable if f.document["kind"] == "Workflow"]
         return (workflows or runnable)[-1]
     if "/" in what or what.endswith((".yaml", ".yml")):
         raise Refused(f"{what}: no such file")
-    return template(what, templates)
-
-
-def template(name: str, templates: Path) -> Found:
-    """A document by its name, in a folder of templates."""
-    known = [f for f in _in_folder(templates) if f.document["kind"] in KINDS]
+    known = [f for f in library.read(templates) if f.document["kind"] in kinds]
     for found in known:
-        if (found.document.get("metadata") or {}).get("name") == name:
+        if found.name == what:
             return found
-    names = [str((f.document.get("metadata") or {}).get("name")) for f in known]
-    hint = submission.close_to(name, names) or f"; there are: {', '.join(sorted(names)) or 'none'}"
-    raise Refused(f"no workflow template {name!r} in {templates}{hint}")
+    names = [f.name for f in known]
+    hint = naming.close_to(what, names) or f"; there are: {', '.join(sorted(names)) or 'none'}"
+    raise Refused(f"no {'workflow template' if kinds is KINDS else kinds[0]} {what!r} in {templates}{hint}")
 
 
-def _in_folder(folder: Path) -> list[Found]:
-    return [found for path in sorted(folder.glob("*.y*ml")) for found in _in_file(path)]
+def cron(found: Found) -> dict[str, Any]:
+    """A CronWorkflow, its fields checked, those of the workflow in it aside."""
+    from pipelines.local import cronworkflow  # it brings the time zones
+
+    spec = _spec(found)
+    fields.check({k: v for k, v in spec.items() if k != "workflowSpec"}, found.place, ("spec",), supported.CRON)
+    wrong = cronworkflow.problem(found.document)
+    if wrong:
+        raise found.place.refuse(("spec",), wrong)
+    return found.document
 
 
-def _in_file(path: Path) -> list[Found]:
-    text = path.read_text() if path.is_file() else ""
-    return [Found(d, Place(str(path), text, i)) for i, d in enumerate(documents.read(path))]
+def _checked(found: Found, known: Library, now: float) -> dict[str, Any]:
+    meta = found.document.get("metadata") or {}
+    if not isinstance(meta, dict) or not isinstance(meta.get("name", meta.get("generateName")), str):
+        raise found.place.refuse(("metadata",), f"{found.document['kind']} has no name")
+    for part in ("labels", "annotations"):
+        texts_ = meta.get(part) or {}
+        if not isinstance(texts_, dict) or not all(isinstance(text, str | None) for text in texts_.values()):
+            raise found.place.refuse(("metadata", part), f"metadata.{part} is no map of text; quote numbers and words such as yes")
+    match found.document["kind"]:
+        case "Workflow":
+            return _resolved(found, known)
+        case "CronWorkflow":
+            from pipelines.local import cronworkflow
+
+            return _resolved(Found(cronworkflow.made(cron(found), now), found.place), known, ("spec", "workflowSpec"))
+    return _resolved(Found(_from_template(found.document), found.place), known)
 
 
-def _checked(found: Found, templates: Path, beside: Path) -> dict[str, Any]:
-    document, place = found.document, found.place
-    meta = document.get("metadata") or {}
-    if not isinstance(meta.get("name", meta.get("generateName")), str):
-        raise place.refuse(("metadata",), f"{document['kind']} has no name")
-    if document["kind"] == "CronWorkflow":
-        fields.check(document.get("spec") or {}, place, ("spec",), supported.CRON)
-        spec = (document.get("spec") or {}).get("workflowSpec") or {}
-        labels = {"workflows.argoproj.io/cron-workflow": meta["name"]}
-        document = {"kind": "Workflow", "metadata": {"generateName": f"{meta['name']}-", "labels": labels}, "spec": spec}
-    return _resolved(document, place, templates, beside)
+def _from_template(document: dict[str, Any]) -> dict[str, Any]:
+    """The Workflow that `argo submit --from` makes of a template: nothing but a reference to it."""
+    name, cluster = document["metadata"]["name"], document["kind"] == library.kind(True)
+    reference = {"name": name} | ({"clusterScope": True} if cluster else {})
+    return {"kind": "Workflow", "metadata": {"generateName": f"{name}-"}, "spec": {"workflowTemplateRef": reference}}
 
 
-def _resolved(document: dict[str, Any], place: Place, templates: Path, beside: Path) -> dict[str, Any]:
-    """The object with the WorkflowTemplate that it refers to merged in, every value a text, everything checked."""
-    at: fields.Path = ("spec",)
-    spec = document.get("spec")
+def _spec(found: Found) -> dict[str, Any]:
+    spec = found.document.get("spec")
     if not isinstance(spec, dict):
-        raise place.refuse((), f"{document['kind']} has no spec")
+        raise found.place.refuse((), f"{found.document['kind']} has no spec")
+    return spec
+
+
+def _resolved(found: Found, known: Library, at: fields.Path = ("spec",)) -> dict[str, Any]:
+    """The object; the spec of the template that it refers to; what both refer to: every value a text, everything checked."""
+    spec, place = _spec(found), found.place
     fields.check(spec, place, at)
-    result = {"kind": "Workflow" if document["kind"] == "Workflow" else "WorkflowTemplate", "metadata": document["metadata"], "spec": spec}
+    result = {"kind": "Workflow", "metadata": found.document["metadata"], "spec": texts(spec)}
     reference = spec.get("workflowTemplateRef")
     if reference:
         if "templates" in spec:
             raise place.refuse(at, "Templates is invalid field in spec if workflow referred WorkflowTemplate reference")
-        referred = _referred(reference["name"], place, templates, beside)
-        fields.check(referred.document["spec"], referred.place, at)
-        result |= {"reference": texts(spec), "template": texts(referred.document["spec"])}
-        spec, place = workflow.refer(spec, referred.document["spec"]), referred.place
-    spec = texts(spec)
-    submission.check(spec, place, at)
-    return result | {"spec": spec}
+        referred = known.find(reference.get("name") or "", bool(reference.get("clusterScope")))
+        place, at = referred.place, ("spec",)
+        fields.check(_spec(referred), place, at)
+        result["template"] = texts(_spec(referred))
+    spec = workflow.merged(result)
+    submission.check(spec, place, at, known.spec, found.document["metadata"])
+    return result | {"stored": {one.key: texts(_runnable(one)) for one in library.reached(spec, known)}}
 
 
-def _referred(name: str, place: Place, templates: Path, beside: Path) -> Found:
-    """The WorkflowTemplate of a reference: in the same file, or in the folder of templates."""
-    same = [f for f in _in_file(Path(place.file)) if f.document["kind"].endswith("WorkflowTemplate")] if place.text else []
-    for found in same:
-        if found.document["metadata"]["name"] == name:
-            return found
-    return template(name, templates if templates.is_dir() else beside)
+def _runnable(one: Reached) -> dict[str, Any]:
+    """A template of another document; Refused for what cannot run here."""
+    at: fields.Path = ("spec", "templates", one.index)
+    fields.check(one.template, one.found.place, at, supported.TEMPLATE)
+    for fault in unsupported.faults(one.template, at):
+        raise one.found.place.refuse(fault.path, str(fault))
+    return one.template
 
 
 def texts(value: Any, key: str = "") -> Any:
@@ -123,10 +134,10 @@ def texts(value: Any, key: str = "") -> Any:
 
 def given(source: dict[str, Any], parameters: dict[str, str]) -> None:
     """Refused for a parameter that does not exist, is missing, lies outside its enum or holds what would be acted upon."""
-    declared = {p["name"]: p for p in (source["spec"].get("arguments") or {}).get("parameters") or []}
+    declared = {p["name"]: p for p in (workflow.merged(source).get("arguments") or {}).get("parameters") or []}
     for name, value in parameters.items():
         if name not in declared:
-            hint = submission.close_to(name, declared) or f"; there are: {', '.join(declared) or 'none'}"
+            hint = naming.close_to(name, declared) or f"; there are: {', '.join(declared) or 'none'}"
             raise Refused(f"parameter {name!r} is unknown{hint}")
         inert(name, value)
     for name, parameter in declared.items():

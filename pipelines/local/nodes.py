@@ -1,8 +1,10 @@
 """`status.nodes` of a Workflow, in Argo's own shape: names, ids, phases, children."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
+from pipelines.local import library
 from pipelines.local.clock import Clock, rfc3339
 
 Node = dict[str, Any]
@@ -11,6 +13,8 @@ Template = dict[str, Any]
 DONE = frozenset({"Succeeded", "Failed", "Error", "Skipped", "Omitted"})
 BAD = frozenset({"Failed", "Error"})
 COMPLETED = frozenset({"Succeeded", "Failed", "Error"})
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def fnv1a(text: str) -> int:
@@ -44,12 +48,18 @@ def template_type(template: Template) -> str:
     return "Pod"
 
 
+def node_type(template: Template) -> str:
+    """The type of the node that stands for a template, its attempts included."""
+    return "Retry" if template.get("retryStrategy") is not None else template_type(template)
+
+
 def pod_name(workflow_name: str, node: Node) -> str:
     """Argo's pod name, version 2: workflow, template, hash of the node's name."""
     if node["name"] == workflow_name:
         return workflow_name
     suffix = node["id"].rpartition("-")[2]
-    prefix = f"{workflow_name}-{node.get('templateName', '')}"[: 253 - len(suffix) - 1]
+    template = (node.get("templateRef") or {}).get("template") or node.get("templateName", "")
+    prefix = f"{workflow_name}-{template}"[: 253 - len(suffix) - 1]
     return f"{prefix}-{suffix}"
 
 
@@ -58,6 +68,7 @@ class Nodes:
 
     def __init__(self, workflow: str, nodes: dict[str, Node], clock: Clock) -> None:
         self.workflow, self.all, self.clock = workflow, nodes, clock
+        self.scope = f"local/{workflow}"
         self.changed: dict[str, None] = {}
         self.exact: dict[str, tuple[float, float]] = {}
 
@@ -77,7 +88,7 @@ class Nodes:
         *,
         phase: str,
         boundary: str = "",
-        template: str = "",
+        call: Mapping[str, Any] = _NOTHING,
         message: str = "",
         flag: dict[str, bool] | None = None,
         inputs: dict[str, Any] | None = None,
@@ -86,9 +97,11 @@ class Nodes:
         around = self.all[boundary]["name"] if boundary else None
         now = self.clock.now()
         node: Node = {"id": self.id(name), "name": name, "displayName": display_name(name, around), "type": kind}
-        if template:
-            node["templateName"] = template
-        node |= {"templateScope": f"local/{self.workflow}", "phase": phase}
+        if call.get("template"):
+            node["templateName"] = call["template"]
+        if call.get("templateRef"):
+            node["templateRef"] = call["templateRef"]
+        node |= {"templateScope": self.scope_in(boundary), "phase": phase}
         if boundary:
             node["boundaryID"] = boundary
         if message:
@@ -102,6 +115,14 @@ class Nodes:
         self.all[node["id"]] = node
         self.phase(node, phase)
         return node
+
+    def scope_in(self, boundary: str) -> str:
+        """Where the names in the template that a node runs are looked up: `local/WORKFLOW`, `namespaced/NAME` or `cluster/NAME`."""
+        if boundary not in self.all:
+            return self.scope
+        node = self.all[boundary]
+        reference = node.get("templateRef")
+        return library.scope(reference) if reference else str(node["templateScope"])
 
     def phase(self, node: Node, phase: str, message: str | None = None) -> Node:
         """Move a node to a phase; a message replaces the old one, None keeps it."""
@@ -136,7 +157,18 @@ class Nodes:
 
     def attempts(self, retry: Node) -> list[Node]:
         """The attempts below a Retry node, without its hooks."""
-        return [n for n in self.children(retry) if not (n.get("nodeFlag") or {}).get("hooked")]
+        return [n for n in self.children(retry) if n["name"].startswith(f"{retry['name']}(")]
+
+    def hooks_over(self, node: Node) -> bool:
+        """Are the hooks over that this node has begun?"""
+        return all(fulfilled(n) for n in self.children(node) if (n.get("nodeFlag") or {}).get("hooked"))
+
+    def below_retry(self, retry: Node) -> list[str]:
+        """What hangs below a Retry node that is over: its hooks, and what follows its attempts."""
+        found: list[str] = []
+        for child in reversed(self.children(retry)):
+            found += [child["id"]] if (child.get("nodeFlag") or {}).get("hooked") else child.get("children", [])
+        return found
 
     def outbound(self, node: Node) -> list[Node]:
         """The last nodes inside a node: what a following step hangs below."""
@@ -144,9 +176,11 @@ class Nodes:
             case "Pod" | "Skipped" | "Suspend":
                 return [node]
             case "Retry":
-                return self.attempts(node)[-1:]
+                return self.children(node)[-1:]  # with its hooks
             case "TaskGroup":
                 return self._through(self.children(node)) or [node]
+        if (node.get("memoizationStatus") or {}).get("hit"):
+            return [node]
         return self._through(self.all[i] for i in node.get("outboundNodes", ()) if i in self.all)
 
     def _through(self, nodes: Iterable[Node]) -> list[Node]:

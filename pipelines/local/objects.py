@@ -6,35 +6,22 @@ handed to whoever runs workflows here.
 
 import copy
 import json
-import secrets
-import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import admission, jobset, objectfile
+from pipelines.local import admission, identity, objectfile, patches
+from pipelines.local.kinds import CUSTOM, KINDS, NEED_A_CLUSTER
 from pipelines.local.objectfile import Object
 
-_PLURALS = {
-    "ConfigMap": "configmaps",
-    "CronWorkflow": "cronworkflows.argoproj.io",
-    "Job": "jobs.batch",
-    "JobSet": "jobsets.jobset.x-k8s.io",
-    "PersistentVolumeClaim": "persistentvolumeclaims",
-    "Secret": "secrets",
-    "Workflow": "workflows.argoproj.io",
-    "WorkflowTemplate": "workflowtemplates.argoproj.io",
-}
-_VERSIONS = {
-    "ConfigMap": "v1",
-    "Job": "batch/v1",
-    "JobSet": "jobset.x-k8s.io/v1alpha2",
-    "PersistentVolumeClaim": "v1",
-    "Secret": "v1",
-}  # Argo's kinds: argoproj.io/v1alpha1
-_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"  # the letters of Kubernetes' random names
+_IGNORE = "if you choose to ignore these errors, turn validation off with --validate=false"
 _IMMUTABLE_TEXT = 200  # characters shown of a refused list; the real message has kilobytes of it
 _MUTABLE = frozenset({"ttlSecondsAfterFinished", "coordinator"})  # of a running JobSet's spec
+_PATCHES: dict[str, Callable[[Any, Any], Any]] = {
+    "json": patches.by_operations,
+    "merge": patches.merge,
+    "strategic": patches.strategic,
+}
 _WORKFLOW_ENDS = frozenset({"Succeeded", "Failed", "Error"})
 
 
@@ -44,7 +31,7 @@ class ObjectError(Exception):
 
 def not_found(kind: str, name: str) -> ObjectError:
     """What `kubectl get` says about an object that is not there."""
-    return ObjectError(f'Error from server (NotFound): {_plural(kind)} "{name}" not found')
+    return ObjectError(f'Error from server (NotFound): {_resource(kind)} "{name}" not found')
 
 
 class Objects:
@@ -55,9 +42,12 @@ class Objects:
         self.home, self.namespace, self._start_workflow = home, namespace, start_workflow
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        """The object, or None. A JobSet's gang that was killed from outside is started again by the look at it."""
+        """The object, or None. A gang that was killed from outside is started again by the look at it."""
         file = self.file(kind, name, namespace)
-        if kind == "JobSet":
+        found = objectfile.read(file)
+        if found is not None and _runs(found):
+            from pipelines.local import jobset  # loaded for those who run gangs
+
             jobset.tend(file)
         return objectfile.read(file)
 
@@ -68,7 +58,7 @@ class Objects:
             if file.exists():
                 raise ObjectError(
                     'Error from server (AlreadyExists): error when creating "/tmp/manifest.yaml": '
-                    f'{_plural(wanted["kind"])} "{wanted["metadata"]["name"]}" already exists'
+                    f'{_resource(wanted["kind"])} "{wanted["metadata"]["name"]}" already exists'
                 )
             made = _new(wanted)
             if not dry_run:
@@ -85,15 +75,30 @@ class Objects:
                 objectfile.write(file, made)
         return made if dry_run else self._act(made, file)
 
-    def patch(self, manifest: Mapping[str, Any]) -> Object:
-        """JSON merge patch (RFC 7396) of the object that kind, name and namespace name: null removes; `status` may be patched."""
+    def replace(self, manifest: Mapping[str, Any], *, dry_run: bool = False) -> Object:
+        """The manifest in place of an object that exists; its status stays."""
+        wanted, file = self._prepare(manifest, dry_run)
+        with objectfile.locked(self.home):
+            before = objectfile.read(file)
+            if before is None:
+                missing = f'{_resource(wanted["kind"])} "{wanted["metadata"]["name"]}" not found'
+                raise ObjectError(f'Error from server (NotFound): error when replacing "/tmp/manifest.yaml": {missing}')
+            status = {"status": before["status"]} if "status" in before else {}
+            made = _updated(before, copy.deepcopy(wanted) | status, wanted)
+            if not dry_run and made != before:
+                objectfile.write(file, made)
+        return made if dry_run else self._act(made, file)
+
+    def patch(self, manifest: Mapping[str, Any], strategy: str = "merge", change: Any = None) -> Object:
+        """Patch the object that the manifest's kind, name and namespace name; `change`: the patch, where the manifest is not itself one.
+        `strategy`: merge, strategic or json. `status` may be patched."""
         wanted = self._named(manifest, version=False)
         file = self._file_of(wanted)
         with objectfile.locked(self.home):
             before = objectfile.read(file)
             if before is None:
                 raise not_found(wanted["kind"], wanted["metadata"]["name"])
-            made = _updated(before, _merge_patch(before, {**wanted, "apiVersion": before["apiVersion"]}))
+            made = _updated(before, _patched(before, wanted if change is None else change, strategy))
             if made != before:
                 objectfile.write(file, made)
         return made
@@ -105,11 +110,13 @@ class Objects:
         found = objectfile.read(file)
         if found is None:
             return None
-        if kind == "JobSet":
+        if _runs(found):
+            from pipelines.local import jobset
+
             (jobset.stop if wait else jobset.delete)(file)
         else:
             file.unlink(missing_ok=True)
-        for owned in self._owned_by(found):
+        for owned in self.owned_by(found["metadata"]["uid"]):
             self.delete(owned["kind"], owned["metadata"]["name"], owned["metadata"]["namespace"], wait=wait)
         return found
 
@@ -117,7 +124,7 @@ class Objects:
         """Where an object lies, for other processes to read."""
         if "/" in name or "/" in (namespace or ""):
             raise ObjectError(f"error: invalid resource name \"{namespace or self.namespace}/{name}\": may not contain '/'")
-        _plural(kind)
+        _resource(kind)
         return objectfile.path(self.home, namespace or self.namespace, kind, name)
 
     def _file_of(self, what: Object) -> Path:
@@ -127,11 +134,17 @@ class Objects:
         """The manifest with kind, name and namespace, or ObjectError in the words of `kubectl`'s own checks."""
         missing = [f"{field} not set" for field in ("apiVersion", "kind") if not manifest.get(field) and (version or field == "kind")]
         if missing:
-            raise ObjectError(f'error: error validating "/tmp/manifest.yaml": error validating data: [{", ".join(missing)}]')
+            said = missing[0] if len(missing) == 1 else f"[{', '.join(missing)}]"
+            raise ObjectError(f'error: error validating "/tmp/manifest.yaml": error validating data: {said}; {_IGNORE}')
         wanted: Object = copy.deepcopy(dict(manifest))
-        metadata = wanted.setdefault("metadata", {})
-        if generate and "name" not in metadata and metadata.get("generateName"):
-            metadata["name"] = metadata["generateName"] + "".join(secrets.choice(_SUFFIX) for _ in range(5))
+        metadata = wanted.get("metadata") or {}
+        if not isinstance(metadata, dict):
+            raise ObjectError('error: unable to decode "/tmp/manifest.yaml": json: cannot unmarshal into Go struct field .metadata')
+        wanted["metadata"] = metadata
+        if "name" not in metadata and metadata.get("generateName"):
+            if not generate:
+                raise ObjectError(f"error: from {metadata['generateName']}: cannot use generate name with apply")
+            metadata["name"] = metadata["generateName"] + identity.suffix()
         if not isinstance(metadata.get("name"), str):
             raise ObjectError("error: resource name may not be empty")
         if version:
@@ -141,25 +154,26 @@ class Objects:
 
     def _prepare(self, manifest: Mapping[str, Any], dry_run: bool, generate: bool = False) -> tuple[Object, Path]:
         wanted = self._named(manifest, generate)
-        if refusal := admission.refusal(wanted):
+        try:
+            refusal = admission.refusal(wanted)
+        except (AttributeError, KeyError, TypeError):  # a field of another type than the API's, deep in a manifest
+            refusal = f'error: error validating "/tmp/manifest.yaml": a field has a type that {wanted["kind"]} does not have; {_IGNORE}'
+        if refusal:
             raise ObjectError(refusal)
-        if wanted["kind"] == "Job" and not dry_run:
-            raise ObjectError(
-                f'the Job "{wanted["metadata"]["name"]}" cannot run on this machine: only a dry run, or the Job of a JobSet, can'
-            )
         return wanted, self._file_of(wanted)
 
     def _act(self, made: Object, file: Path) -> Object:
         """What the controllers do about a new or changed object."""
-        if made["kind"] == "JobSet":
+        if _runs(made):
+            from pipelines.local import jobset
+
             jobset.start(file)
         elif made["kind"] == "Workflow" and self._start_workflow and made.get("status", {}).get("phase") not in _WORKFLOW_ENDS:
             self._start_workflow(made)
         return made
 
-    def _owned_by(self, owner: Object) -> list[Object]:
+    def owned_by(self, uid: str) -> list[Object]:
         """The garbage collector's question: whose owner is this?"""
-        uid = owner["metadata"]["uid"]
         found = [objectfile.read(file) for file in (self.home / "objects").glob("*/*/*.json")]
         return [each for each in found if each and uid in [o.get("uid") for o in each["metadata"].get("ownerReferences", [])]]
 
@@ -169,25 +183,33 @@ class Objects:
         return [each for each in found if each is not None]
 
 
-def _plural(kind: str) -> str:
-    if kind not in _PLURALS:
+def _resource(kind: str) -> str:
+    if kind not in KINDS:
         raise ObjectError(f'error: the server doesn\'t have a resource type "{kind}"')
-    return _PLURALS[kind]
+    return KINDS[kind].resource
 
 
 def _known(wanted: Object) -> None:
-    kind, version = wanted["kind"], wanted["apiVersion"]
-    if kind not in _PLURALS or version != _VERSIONS.get(kind, "argoproj.io/v1alpha1"):
+    kind, version, name = wanted["kind"], wanted["apiVersion"], wanted["metadata"]["name"]
+    if NEED_A_CLUSTER.get(kind) == version:
+        raise ObjectError(f'the {kind} "{name}" cannot run on this machine; use a Job or a JobSet')
+    if kind not in KINDS or version != KINDS[kind].version:
         raise ObjectError(
-            f'error: resource mapping not found for name: "{wanted["metadata"]["name"]}" namespace: "" from "/tmp/manifest.yaml": '
-            f'no matches for kind "{kind}" in version "{version}" ensure CRDs are installed first'
+            f'error: resource mapping not found for name: "{name}" namespace: "{wanted["metadata"].get("namespace", "")}" from '
+            f'"/tmp/manifest.yaml": no matches for kind "{kind}" in version "{version}"\nensure CRDs are installed first'
         )
+
+
+def _runs(found: Object) -> bool:
+    """Are there processes behind an object? A JobSet's Job has none of its own."""
+    owners = found["metadata"].get("ownerReferences") or []
+    return found["kind"] == "JobSet" or (found["kind"] == "Job" and not any(owner.get("kind") == "JobSet" for owner in owners))
 
 
 def _new(wanted: Object) -> Object:
     made = copy.deepcopy(wanted)
     made.pop("status", None)
-    made["metadata"] |= {"uid": str(uuid.uuid4()), "creationTimestamp": objectfile.now(), "resourceVersion": "1"}
+    made["metadata"] |= {"uid": identity.uid(), "creationTimestamp": objectfile.now(), "resourceVersion": "1"}
     return made
 
 
@@ -215,17 +237,20 @@ def _immutable(before: Object, spec: Mapping[str, Any]) -> None:
 
 def _merged(before: Object, wanted: Object) -> Object:
     """Maps are merged, everything else is replaced; status stays."""
-    after: Object = _merge_patch(before, {key: value for key, value in wanted.items() if key != "status"}, remove=False)
+    after: Object = patches.merge(before, {key: value for key, value in wanted.items() if key != "status"}, remove=False)
     return after
 
 
-def _merge_patch(before: Any, change: Any, remove: bool = True) -> Any:
-    if not isinstance(change, dict):
-        return copy.deepcopy(change)
-    after = dict(before) if isinstance(before, dict) else {}
-    for key, value in change.items():
-        if value is None and remove:
-            after.pop(key, None)
-        else:
-            after[key] = _merge_patch(after.get(key), value, remove)
-    return after
+def _patched(before: Object, change: Any, strategy: str) -> Object:
+    if strategy == "strategic" and before["kind"] in CUSTOM:
+        types = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml, application/apply-patch+cbor"
+        raise ObjectError(
+            "Error from server (UnsupportedMediaType): the body of the request was in an unknown format - accepted media types include: "
+            + types
+        )
+    try:
+        after: Object = _PATCHES[strategy](before, change)
+    except patches.PatchError as error:
+        raise ObjectError(str(error)) from None
+    named = {**(after.get("metadata") or {}), "name": before["metadata"]["name"]}
+    return after | {"apiVersion": before["apiVersion"], "kind": before["kind"], "metadata": named}

@@ -1,5 +1,6 @@
-"""Fills in what a task or step refers to: arguments, `when`, loops, artifacts."""
+"""Fills in what a task or step refers to: arguments, `when`, loops, artifacts, and those of its hooks."""
 
+import json
 from typing import Any
 
 from pipelines.local import expressions, graph, scope, tags, when
@@ -83,7 +84,7 @@ def _artifact(given: scope.Artifact, found: scope.Scope, globals_: scope.Values)
     raise Unresolvable(f'Unable to resolve: "{name}"')
 
 
-def expand(task: Task) -> Expanded:
+def expand(task: Task, values: scope.Values) -> Expanded:
     """The members of a loop, or the task itself. graph.LoopError, tags.UnresolvedTag."""
     if not graph.loops(task):
         return Expanded([task], loop=False)
@@ -97,11 +98,35 @@ def expand(task: Task) -> Expanded:
         raise
     late = {key: task[key] for key in _NOT_YET if key in task}
     body = {key: value for key, value in task.items() if key not in _NOT_YET}
-    return Expanded([graph.expand(body, i, item, unresolved=skipped) | late for i, item in enumerate(items)], loop=True)
+    members = [graph.expand(body, i, item, unresolved=skipped) | late for i, item in enumerate(items)]
+    if task.get("hooks"):
+        members = [m | {"hooks": _hooks(task["hooks"], item, values, skipped)} for m, item in zip(members, items, strict=True)]
+    return Expanded(members, loop=True)
 
 
-def with_outputs(found: scope.Scope, prefix: str, outputs: dict[str, Any]) -> scope.Scope:
-    """What an exit hook may use of its own task: its output parameters and artifacts (argo-control-flow 139)."""
-    values = {f"{prefix}.outputs.parameters.{p['name']}": p["value"] for p in outputs.get("parameters") or [] if "value" in p}
-    artifacts = {f"{prefix}.outputs.artifacts.{a['name']}": a for a in outputs.get("artifacts") or []}
-    return scope.Scope(found.values | values, found.artifacts | artifacts)
+def _hooks(hooks: dict[str, Any], item: str, values: scope.Values, skipped: bool) -> dict[str, Any]:
+    """The hooks of a loop's member. They may name only what there is before the loop begins, nothing of their own task (`processItem`)."""
+    filled = tags.substitute_json(hooks, values | graph.item_values(item), tolerant=False)
+    unknown = [tag for tag in tags.find(json.dumps(filled)) if not tag.startswith("=") and ".outputs.artifacts." not in tag]
+    if unknown and not skipped:
+        raise graph.LoopError(f"failed to resolve {{{{{unknown[0]}}}}}")
+    return filled
+
+
+def arguments(given: dict[str, Any], found: scope.Scope, globals_: scope.Values) -> dict[str, Any]:
+    """The arguments of a hook, filled in like those of a task; but a name that has no value stays as it is.
+
+    Raises tags.TagError, scope.OutputError, expressions.ExpressionError, Unresolvable.
+    """
+    values = found.over(globals_)
+    body = _without_absent({"arguments": given}, values)
+    filled: dict[str, Any] = _with_artifacts(tags.substitute_json(body, values, tolerant=False), found, globals_)["arguments"]
+    return filled
+
+
+def add_outputs(found: scope.Scope, prefix: str, outputs: dict[str, Any]) -> None:
+    """What a hook may name of its own task's outputs: parameters and artifacts."""
+    for parameter in outputs.get("parameters") or []:
+        found.values[f"{prefix}.outputs.parameters.{parameter['name']}"] = parameter.get("value", "")
+    for artifact in outputs.get("artifacts") or []:
+        found.artifacts[f"{prefix}.outputs.artifacts.{artifact['name']}"] = artifact

@@ -5,6 +5,7 @@ Like `retryWorkflow` of argo-workflows v4.1.2, with one difference: a failure th
 
 from typing import Any
 
+from pipelines.local import library
 from pipelines.local.nodes import BAD, Node
 from pipelines.local.workflow import COMPLETED_LABEL, PHASE_LABEL
 
@@ -17,20 +18,26 @@ _AROUND = ("StepGroup", "TaskGroup", "Retry")
 
 def workflow(found: dict[str, Any], again: frozenset[str] = frozenset()) -> None:
     """Make the object one that is still running. `again`: templates whose nodes run again although they succeeded."""
-    status = found["status"]
-    found["spec"].pop("shutdown", None)
+    running(found)
+    nodes(found["status"]["nodes"], found["metadata"]["name"], again)
+
+
+def running(found: dict[str, Any]) -> None:
+    """Take away what says that the run is over, or is to end."""
+    status, stored = found["status"], found["status"].get("storedWorkflowTemplateSpec")
+    for spec in (found["spec"], stored or {}):
+        spec.pop("shutdown", None)
     (found["metadata"].get("annotations") or {}).pop(STOPPED_BY, None)
     found["metadata"]["labels"] |= {PHASE_LABEL: "Running", COMPLETED_LABEL: "false"}
     for field in ("message", "conditions"):
         status.pop(field, None)
     status |= {"phase": "Running", "finishedAt": None}
-    nodes(status["nodes"], found["metadata"]["name"], again)
 
 
 def nodes(all_: Nodes, name: str, again: frozenset[str]) -> None:
     """Take out what failed and all that hangs below it; what is around it runs on."""
     parents = _parents(all_)
-    cut = {i for i, n in all_.items() if _failed(n, all_, parents) or (n.get("templateName") in again and n["type"] == "Pod")}
+    cut = {i for i, n in all_.items() if _failed(n, all_, parents) or (library.key(n, n["templateScope"]) in again and n["type"] == "Pod")}
     cut |= {i for i, n in all_.items() if n["name"].endswith(".onExit") and "boundaryID" not in n}
     gone = _with_below(all_, cut)
     opened = _around(all_, gone, parents) - gone

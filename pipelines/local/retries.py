@@ -1,8 +1,9 @@
 """retryStrategy: a Retry node with one child an attempt. Follows `processNodeRetries` of argo-workflows v4.1.2."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pipelines.local import arguments, clock, durations, expressions, scope, tags
+from pipelines.local import arguments, clock, durations, expressions, humanize, scope, tags
 from pipelines.local.limits import deadline
 from pipelines.local.nodes import BAD, Node, Template, fulfilled
 
@@ -22,12 +23,14 @@ def run(engine: "Engine", name: str, call: "Call", template: Template, around: "
     """Bring a retried template one step further: watch the last attempt, or begin a new one."""
     nodes, strategy = engine.nodes, template["retryStrategy"] or {}
     retry = nodes.get(name) or engine.begin(name, "Retry", call, template, around, "Running")
+    if around.flag:
+        retry["nodeFlag"] = around.flag | {"retried": True}  # Argo lets a retried hook share one flag with its attempts
     if settle(engine, retry, strategy):
         return retry
     tries = nodes.attempts(retry)
     if tries and not fulfilled(tries[-1]):
         attempt(engine, retry, call, template, around, len(tries) - 1)
-    elif tries and pause(engine, tries[-1], strategy, len(tries)):
+    elif tries and pause(engine, retry, tries[-1], strategy, len(tries)):
         return retry
     else:
         attempt(engine, retry, call, template, around, len(tries))
@@ -95,7 +98,7 @@ def allow(engine: "Engine", retry: Node, tries: list[Node], strategy: Strategy) 
         raise Enough(f"Stopped with strategy '{engine.shutdown}'")
     end = deadline(engine)
     if end is not None and engine.clock.now() > end:
-        raise Enough(f"retry exceeded workflow deadline {clock.rfc3339(end)}")
+        raise Enough(f"retry exceeded workflow deadline {datetime.fromtimestamp(int(end), UTC):%Y-%m-%d %H:%M:%S} +0000 UTC")
     _in_time(engine, tries, strategy)
     if not _matches(retry_policy(strategy), last):
         raise Enough(last.get("message", ""))
@@ -103,7 +106,7 @@ def allow(engine: "Engine", retry: Node, tries: list[Node], strategy: Strategy) 
     if limit is not None and len(tries) > limit:
         raise Enough("No more retries left")
     if strategy.get("expression"):
-        _judge(strategy["expression"], last, engine)
+        _judge(strategy["expression"], last, engine, len(tries))
 
 
 def _limit(strategy: Strategy) -> int | None:
@@ -126,15 +129,9 @@ def _matches(policy: str, last: Node) -> bool:
     return last["phase"] in wanted[policy]
 
 
-def _judge(expression: str, last: Node, engine: "Engine") -> None:
-    known = {f"lastRetry.{key}": value for key, value in last_retry(last, engine, "-1").items()}
-    try:
-        go_on = expressions.evaluate(expression, expressions.expand(known))
-    except expressions.ExpressionError as error:
-        raise ValueError(f"unable to evaluate expression '{expression}': {error}") from None
-    if not isinstance(go_on, bool):
-        raise ValueError(f"unable to cast expression result '{go_on}' to bool")
-    if not go_on:
+def _judge(expression: str, last: Node, engine: "Engine", tries: int) -> None:
+    known = {f"lastRetry.{key}": value for key, value in last_retry(last, engine, "-1").items()} | {"retries": str(tries - 1)}
+    if not expressions.holds(expression, expressions.expand(known)):
         raise Enough("retryStrategy.expression evaluated to false")
 
 
@@ -186,12 +183,15 @@ def wait_seconds(backoff: dict[str, Any], tries: int) -> float:
     return min(wait, durations.seconds_or_duration(str(cap))) if cap else wait
 
 
-def pause(engine: "Engine", last: Node, strategy: Strategy, tries: int) -> bool:
+def pause(engine: "Engine", retry: Node, last: Node, strategy: Strategy, tries: int) -> bool:
     """Is the pause before the next attempt still running?"""
     if not strategy.get("backoff"):
         return False
-    until = _ended(engine, last) + wait_seconds(strategy["backoff"], tries)
-    if engine.clock.now() >= until:
+    wait = wait_seconds(strategy["backoff"], tries)
+    until = _ended(engine, last) + wait
+    if engine.clock.now() >= until or strategy.get("limit") is None:  # without a limit Argo does not wait: processNodeRetries
+        engine.nodes.phase(retry, retry["phase"], "")
         return False
+    engine.nodes.phase(retry, retry["phase"], f"Backoff for {humanize.long(wait)}")
     engine.wake_at(until)
     return True

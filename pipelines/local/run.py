@@ -4,22 +4,27 @@ import json
 import re
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, Required, TypedDict, Unpack
 
+from pipelines.local import control, inbox, library, load, reopen, state, workflow
 from pipelines.local import images as image_table
-from pipelines.local import load, reopen, state, workflow
+from pipelines.local import resubmit as resubmission
+from pipelines.local import retry as retrying
 from pipelines.local.clock import Clock
+from pipelines.local.control import Command
 from pipelines.local.driver import Driver
 from pipelines.local.faults import Refused
-from pipelines.local.nodes import Node
+from pipelines.local.inbox import Inbox, Unanswered
+from pipelines.local.nodes import Node, Nodes
 
 Workflow = dict[str, Any]
 
 _SYSEXITS = range(64, 79)
 
-__all__ = ["Display", "Refused", "exit_code", "resume", "run"]
+__all__ = ["Command", "Display", "How", "Refused", "Unanswered", "exit_code", "order", "resubmit", "resume", "retry", "run"]
 
 
 class Display(Protocol):
@@ -30,52 +35,96 @@ class Display(Protocol):
     def end(self, workflow: Workflow) -> None: ...
 
 
+class How(TypedDict, total=False):
+    """Where and how a run is driven. `parallelism`: most processes at once; `isolated`: see `Driver`."""
+
+    home: Required[Path]
+    templates: Required[Path]
+    images: Path | None
+    parallelism: int | None
+    display: Display | None
+    clock: Clock
+    isolated: bool
+    inbox: Callable[[Path], Inbox]
+
+
 def run(
     source: str,
     parameters: dict[str, str],
     *,
-    home: Path,
-    templates: Path,
     namespace: str = "default",
-    images: Path | None = None,
     labels: dict[str, str] | None = None,
-    parallelism: int | None = None,
     name: str | None = None,
-    display: Display | None = None,
-    clock: Clock | None = None,
+    **how: Unpack[How],
 ) -> Workflow:
     """Run a file or a template by name to its end; the final Workflow object. Refused before anything is written."""
-    clock = clock or Clock()
-    found = load.source(source, templates)
+    clock = how.setdefault("clock", Clock())
+    found = load.source(source, how["templates"], clock.now())
     load.given(found, parameters)
     load.name(name)
-    table = image_table.read(images)
     made = workflow.make(found, parameters, namespace, labels or {}, name, clock.now())
-    if (home / "runs" / made["metadata"]["name"] / "workflow.json").exists():
+    if (how["home"] / "runs" / made["metadata"]["name"] / "workflow.json").exists():
         raise Refused(f"there is a run {made['metadata']['name']!r} already; resume it, delete it, or give another --name")
-    driver = Driver(home.absolute(), templates, table, clock, parallelism, display)
-    return _drive(driver, made, resumed=False)
+    return _drive(made, how, resumed=False)
 
 
-def resume(
-    name: str,
-    *,
-    home: Path,
-    templates: Path,
-    images: Path | None = None,
-    parallelism: int | None = None,
-    display: Display | None = None,
-    clock: Clock | None = None,
-) -> Workflow:
+def resume(name: str, *, selector: str = "", by: str = "", **how: Unpack[How]) -> Workflow:
     """Go on with a run whose runner is gone: what ended stays, what was running is run again in the same attempt.
 
-    A run that was stopped, or failed, is opened again: what failed runs once more.
+    A suspended run, and its suspend nodes, those that the selector chooses, go on too. A run that failed, or was stopped by a signal, is
+    opened again: what failed runs once more.
     """
-    found = state.read(home, name)
-    if found["status"]["phase"] in ("Succeeded", "Failed", "Error"):
-        _reopen(home, found)
-    driver = Driver(home.absolute(), templates, image_table.read(images), clock or Clock(), parallelism, display)
-    return _drive(driver, found, resumed=True)
+    found = state.read(how["home"], name)
+    if control.ended(found) or reopen.STOPPED_BY in (found["metadata"].get("annotations") or {}):
+        _reopen(how["home"], found)
+    else:
+        _resume_nodes(found, Command("resume", selector, by=by or workflow.creator()), how.get("clock") or Clock())
+    return _drive(found, how, resumed=True)
+
+
+def _resume_nodes(found: Workflow, command: Command, clock: Clock) -> None:
+    try:
+        control.apply(found, Nodes(found["metadata"]["name"], found["status"]["nodes"], clock), command)
+    except Refused:
+        if command.selector:
+            raise
+        found["spec"].pop("suspend", None)  # a node that still lacks a value goes on waiting for it
+
+
+def retry(name: str, parameters: dict[str, str], *, restart_successful: bool = False, selector: str = "", **how: Unpack[How]) -> Workflow:
+    """Run again what failed in a run that is over, as `argo retry` does. Refused when it is not over, or for an unknown parameter."""
+    found = state.read(how["home"], name)
+    load.given({"spec": workflow.effective(found)}, parameters)
+    retrying.reopen(found, restart_successful, selector, parameters, how.setdefault("clock", Clock()).now())
+    return _drive(found, how, resumed=True)
+
+
+def resubmit(name: str, parameters: dict[str, str], *, memoized: bool = False, **how: Unpack[How]) -> Workflow:
+    """Run an earlier run's workflow once more, under a new name, as `argo resubmit` does. memoized: without what had succeeded."""
+    old = state.read(how["home"], name)
+    made = resubmission.make(old, parameters, memoized, how["templates"], how.setdefault("clock", Clock()))
+    return _drive(made, how, resumed=False)
+
+
+def order(name: str, command: Command, **how: Unpack[How]) -> bool:
+    """Give a run a command; True when a runner has taken it. Refused as Argo refuses it, Unanswered when the runner is stuck.
+
+    Of a run that nobody drives the record is changed; when that ends it, it is driven to its end here.
+    """
+    if inbox.give(how["home"], name, command):
+        return True
+    clock = how.get("clock") or Clock()
+    state.read(how["home"], name)  # there is such a run
+    held = state.Run(how["home"], name, keeper=0)
+    try:
+        found = state.read(how["home"], name)
+        control.apply(found, Nodes(name, found["status"]["nodes"], clock), command)
+        held.save(found, (), final=True)
+    finally:
+        held.close()
+    if found["spec"].get("shutdown"):
+        _drive(found, how, resumed=True)
+    return False
 
 
 def exit_code(found: Workflow) -> int:
@@ -85,12 +134,12 @@ def exit_code(found: Workflow) -> int:
         return 128 + int(stopped)
     if found["status"]["phase"] == "Succeeded":
         return 0
-    resources = {t["name"] for t in workflow.effective(found)["templates"] if "resource" in t}
+    known = workflow.templates(found, workflow.effective(found))
     failed = [n for n in found["status"]["nodes"].values() if n["type"] == "Pod" and n["phase"] == "Failed"]
     codes = [
         int(n["outputs"]["exitCode"])
         for n in sorted(failed, key=lambda n: str(n.get("finishedAt")))
-        if n.get("templateName") not in resources and "exitCode" in (n.get("outputs") or {})
+        if "resource" not in known.get(library.key(n, n["templateScope"]), {}) and "exitCode" in (n.get("outputs") or {})
     ]
     return next((c for c in codes if c in _SYSEXITS), 1)
 
@@ -103,7 +152,7 @@ def _reopen(home: Path, found: Workflow) -> None:
     for child in children:
         _reopen(home, child)
         state.write(home / "runs" / child["metadata"]["name"] / "workflow.json", json.dumps(child))
-    starters = [t["name"] for t in workflow.effective(found)["templates"] if _starts_workflows(t)]
+    starters = [key for key, t in workflow.templates(found, workflow.effective(found)).items() if _starts_workflows(t)]
     reopen.workflow(found, frozenset(starters if children else ()))
 
 
@@ -117,7 +166,17 @@ def _children(home: Path, name: str) -> list[Workflow]:
     return [w for w in found if (w["metadata"].get("annotations") or {}).get(reopen.STARTED_BY) == name]
 
 
-def _drive(driver: Driver, found: Workflow, resumed: bool) -> Workflow:
+def _drive(found: Workflow, how: How, resumed: bool) -> Workflow:
+    driver = Driver(
+        how["home"].absolute(),
+        how["templates"],
+        image_table.read(how.get("images")),
+        how.get("clock") or Clock(),
+        how.get("parallelism"),
+        how.get("display"),
+        how.get("isolated", True),
+        how.get("inbox", Inbox),
+    )
     heard: list[int] = []
 
     def hear(number: int, frame: FrameType | None) -> None:
@@ -137,13 +196,15 @@ def _drive(driver: Driver, found: Workflow, resumed: bool) -> Workflow:
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m pipelines.local FILE [-p name=value …]`: the least there is, for benchmarks and tests."""
+    """`python -m pipelines.local FILE [--parallelism=N] [-p name=value …]`: the least there is, for benchmarks and tests."""
     from pipelines.local.show import Plain
 
     source, *rest = arguments
     parameters = dict(pair.split("=", 1) for pair in rest if "=" in pair)
+    how: How = {"home": Path(".fleece"), "templates": Path("workflow-templates"), "display": Plain(sys.stdout)}
+    how["parallelism"] = int(parameters.pop("--parallelism", 0)) or None
     try:
-        found = run(source, parameters, home=Path(".fleece"), templates=Path("workflow-templates"), display=Plain(sys.stdout))
+        found = run(source, parameters, **how)
     except Refused as error:
         print(f"Error: {error}", file=sys.stderr)
         return Refused.code

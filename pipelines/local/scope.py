@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines.local import clock, expressions, gojson, tags
 from pipelines.local.nodes import Node, Nodes, Template
+from pipelines.local.workflow import SCHEDULED_ANNOTATION
 
 Values = dict[str, object]
 Artifact = dict[str, Any]
@@ -46,6 +47,9 @@ def of_workflow(workflow: dict[str, Any], spec: dict[str, Any]) -> Values:
         "workflow.creationTimestamp.RFC3339": meta["creationTimestamp"],
         "workflow.creationTimestamp.s": str(int(made)),
     }
+    scheduled = (meta.get("annotations") or {}).get(SCHEDULED_ANNOTATION)
+    if scheduled:
+        values["workflow.scheduledTime"] = scheduled
     if "priority" in spec:
         values["workflow.priority"] = str(spec["priority"])
     moment = datetime.fromtimestamp(made, UTC)

@@ -45,7 +45,10 @@ class Requirement:
         return f"{{{self.key} {self.operator} [{' '.join(self.values)}]}}"
 
     def holds(self, document: object) -> bool:
-        exists, value = look_up(self.key, document)
+        return self.suits(*look_up(self.key, document))
+
+    def suits(self, exists: bool, value: str) -> bool:
+        """Whether a field, or a label, that exists or not and has this value meets the condition."""
         if self.operator in ("exists", "!"):
             return exists is (self.operator == "exists")
         if self.operator in ("!=", "notin"):

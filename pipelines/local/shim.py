@@ -59,11 +59,16 @@ def ask(folder: str, config: "Mapping[str, Any]", command: "Sequence[str]") -> "
     }
     payload = marshal.dumps(request)
     server = connect(folder)
-    socket.send_fds(server, [len(payload).to_bytes(len(LEASE), "little")], [0, 1, 2])
+    socket.send_fds(server, [len(payload).to_bytes(len(LEASE), "little")], [0, 1, 2, *namespaces()])
     server.sendall(payload)
     if server.recv(1) != READY:  # a server that is still loading answers later, one that has died does not
         raise ValueError("the server could not start it")
     return server
+
+
+def namespaces() -> list[int]:
+    """Descriptors of this process's view of users and mounts, which the job is to have as well; none where there are no such things."""
+    return [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("user", "mnt")] if sys.platform == "linux" else []
 
 
 def connect(folder: str) -> "socket":

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from pipelines.local import clock, durations
+from pipelines.local import clock, durations, spec_warnings
 from pipelines.local.nodes import BAD, DONE, Node
 
 Workflow = dict[str, Any]
@@ -57,6 +57,13 @@ def failed(workflow: Workflow) -> list[Node]:
     return sorted(bad, key=lambda n: str(n.get("finishedAt")))
 
 
+def reused(node: Node) -> bool:
+    """Did an earlier result stand in for this step? By memoization, or because the step itself says so."""
+    outputs = (node.get("outputs") or {}).get("parameters") or []
+    said = any(p["name"] == "reused" and p.get("value") == "yes" for p in outputs)
+    return said or bool((node.get("memoizationStatus") or {}).get("hit"))
+
+
 class Plain:
     """`12:00:01 train.create  Succeeded  0.2s`, a line for every leaf that begins or ends."""
 
@@ -65,6 +72,7 @@ class Plain:
         self.folder = Path()
         self.seen: dict[str, str] = {}
         self.times: dict[str, tuple[float, float]] = {}
+        self.phases: dict[str, str] = {}
 
     def begin(self, workflow: Workflow, folder: Path) -> None:
         self.folder = folder
@@ -83,9 +91,12 @@ class Plain:
             self.line(path(nodes, node), phase, took, node.get("message", "") if phase != "Succeeded" else "")
 
     def note(self, changed: list[Node]) -> None:
-        """Times finer than the whole seconds of the nodes."""
+        """Times finer than the whole seconds of the nodes, and without the time in which a node only waited for room."""
         for node in changed:
             begun, ended = self.times.get(node["id"], (time.monotonic(), 0.0))
+            if self.phases.get(node["id"]) == "Pending" != node["phase"]:
+                begun = time.monotonic()
+            self.phases[node["id"]] = node["phase"]
             self.times[node["id"]] = (begun, ended or (time.monotonic() if node["phase"] in DONE else 0.0))
 
     def seconds(self, node: Node) -> float:
@@ -101,6 +112,8 @@ class Plain:
                 self.stream.write(f"--- log of {path(status['nodes'], node)}\n")
                 self.stream.writelines(f"{line}\n" for line in tail(self.folder, node))
                 self.stream.write("---\n")
+        for warning in spec_warnings.of(status):
+            self.line("warning:", warning)
         took = clock.seconds(status["finishedAt"]) - clock.seconds(status["startedAt"])
         self.line(workflow["metadata"]["name"], status["phase"], durations.human(took), status.get("message", ""))
 

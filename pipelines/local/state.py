@@ -105,16 +105,27 @@ class Run:
         self._lock.close()
 
 
+def driver(home: Path, name: str) -> str:
+    """The id of the process that drives a run; empty when none does."""
+    path = home / "runs" / name / "lock"
+    if not path.exists():
+        return ""
+    with path.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return (lock.read().split() or ["?"])[0]
+    return ""
+
+
 def _locked(path: Path, name: str, keeper: int) -> IO[str]:
     """Hold the run. The keeper of a runner that was killed may still be writing down how a child ended: it is waited for."""
     lock = path.open("a+")
     lock.seek(0)
     before = lock.read().split()
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _held(lock):
         lock.close()
-        raise Refused(f"run {name!r} is being driven by process {(before or ['?'])[0]}; wait for it, or stop it first") from None
+        raise Refused(f"run {name!r} is being driven by process {(before or ['?'])[0]}; wait for it, or stop it first")
     while len(before) == 3 and born(int(before[1])) == before[2] != "":
         time.sleep(0.01)
     lock.seek(0)
@@ -122,3 +133,15 @@ def _locked(path: Path, name: str, keeper: int) -> IO[str]:
     lock.write(f"{os.getpid()} {keeper} {born(keeper)}")
     lock.flush()
     return lock
+
+
+def _held(lock: IO[str]) -> bool:
+    """Take the lock. Whoever only asks who drives a run (`driver`) holds it for a moment, and is waited for."""
+    for _ in range(5):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False

@@ -1,10 +1,9 @@
 """What the controllers write into the objects of a gang: the JobSet's status, and the child Job. Pure edits of one object each."""
 
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipelines.local import objectfile
+from pipelines.local import identity, objectfile
 from pipelines.local.failures import Cause
 from pipelines.local.gang import JOBSET_NAME, RESTART_ATTEMPT, Attempt
 from pipelines.local.objectfile import Object
@@ -46,7 +45,7 @@ def job(attempt: Attempt, pids: Iterable[tuple[int, int]]) -> Object:
     metadata = {
         "name": attempt.job_name,
         "namespace": attempt.namespace,
-        "uid": str(uuid.uuid4()),
+        "uid": identity.uid(),
         "creationTimestamp": objectfile.now(),
         "resourceVersion": "1",
         "labels": {RESTART_ATTEMPT: str(attempt.number), JOBSET_NAME: attempt.name},

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipelines.local import graph, hooks, references, scope, tags, when
+from pipelines.local import graph, hooks, memoize, references, scope, tags, when
+from pipelines.local.library import CALLED
 from pipelines.local.loops import Expanded
 from pipelines.local.nodes import BAD, Node, Template, fulfilled
 
@@ -29,7 +30,7 @@ class Unresolved(Exception):
 
 
 def run(engine: "Engine", name: str, call: "Call", template: Template, around: "Around") -> Node:
-    """Bring a steps template one step further."""
+    """Bring a steps template one step further; its node, or that of the group which an exit hook broke."""
     node = engine.nodes.get(name) or engine.begin(name, "Steps", call, template, around, "Running")
     engine.enclose(node, template)
     found = scope.Scope(scope.of_inputs(template.get("inputs") or {}) | {"steps.name": ""})  # argo-data-flow 270
@@ -39,9 +40,12 @@ def run(engine: "Engine", name: str, call: "Call", template: Template, around: "
     group = node
     for index, members in enumerate(template["steps"]):
         group = _begin_group(this, index, group)
-        _group(this, group, members)
-        if not fulfilled(group):
-            return node
+        try:
+            if not _group(this, group, members):
+                return node
+        except hooks.HookError as error:  # Argo hands up the group in place of the template's own node, which stays Running
+            engine.wake_at(engine.clock.now())
+            return engine.nodes.phase(group, "Error", str(error))
         if group["phase"] in BAD:
             _set_outbound(this, index)
             return engine.nodes.phase(node, "Failed", group.get("message", ""))
@@ -56,6 +60,7 @@ def _succeed(this: Steps) -> Node:
     if outputs:
         this.node["outputs"] = outputs
         this.engine.add_global(outputs)
+    memoize.save_outputs(this.engine, this.node)
     return this.engine.nodes.phase(this.node, "Succeeded")
 
 
@@ -84,27 +89,54 @@ def _begin_group(this: Steps, index: int, before: Node) -> Node:
     return group
 
 
-def _group(this: Steps, group: Node, members: list[Step]) -> None:
-    """Start and watch the steps of one group."""
-    if fulfilled(group):
-        return
+def _group(this: Steps, group: Node, members: list[Step]) -> bool:
+    """Start and watch the steps of one group; is it at its end? Raises hooks.HookError for a bad exit hook."""
+    nodes = this.engine.nodes
+    if fulfilled(group) and all(fulfilled(child) for child in nodes.children(group)):
+        return True
     try:
         groups = _expanded(this, group, members)
         if groups is None:
-            return
+            return False
         done = [_look(this, group, expanded) for expanded in groups]
     except Unresolved as error:
-        this.engine.nodes.phase(group, "Error", str(error))
-        return
-    if fulfilled(group) or not all(done):
-        return
+        nodes.phase(group, "Error", str(error))
+        return True
+    if any(step.get("hooks") or step.get("onExit") for step in members):
+        done.append(_hooked(this, group, groups))
+    if all(done):
+        _close(this, group, groups)
+    return all(done)
+
+
+def _close(this: Steps, group: Node, groups: list[Expanded]) -> None:
+    """All steps of a group have ended: so has the group."""
     for expanded in groups:
         for step in expanded.members:
             node = this.engine.nodes.get(f"{group['name']}.{step['name']}")
             if node is not None and node["phase"] in BAD and not _continues(step, node["phase"]):
                 this.engine.nodes.phase(group, "Failed", f"child '{node['id']}' failed")
                 return
-    this.engine.nodes.phase(group, "Succeeded")
+    this.engine.nodes.phase(group, "Succeeded", "")
+
+
+def _hooked(this: Steps, group: Node, groups: list[Expanded]) -> bool:
+    """Run the hooks of a group's steps, one step after the other; are they over? Raises hooks.HookError for a bad exit hook."""
+    made = {f"{group['name']}.{step['name']}": step for expanded in groups for step in expanded.members}
+    over = True
+    for child in this.engine.nodes.children(group):
+        step = made[child["name"]] if child["type"] != "Skipped" else {"name": ""}
+        this.found.values[f"steps.{child['displayName']}.status"] = child["phase"]
+        owner = hooks.Owner(this.engine, step, child, this.node["id"], f"steps.{step['name']}", this.found, this.around.depth)
+        try:
+            if not hooks.run(owner):
+                return False
+        except hooks.HookError as error:
+            this.engine.nodes.phase(group, "Error", str(error))
+            this.engine.wake_at(this.engine.clock.now())
+            return False
+        over = over and (not fulfilled(child) or hooks.exited(owner))
+    return over
 
 
 def _continues(step: Step, phase: str) -> bool:
@@ -129,7 +161,7 @@ def _expanded(this: Steps, group: Node, members: list[Step]) -> list[Expanded] |
     except references.FAULTS as error:
         raise Unresolved(f"failed to resolve references: {error}") from None
     try:
-        groups = [references.expand(step) for step in resolved]
+        groups = [references.expand(step, this.found.over(this.engine.globals)) for step in resolved]
     except references.FAULTS as error:
         raise Unresolved(str(error)) from None
     for step, expanded in zip(members, groups, strict=True):
@@ -140,8 +172,8 @@ def _expanded(this: Steps, group: Node, members: list[Step]) -> list[Expanded] |
 
 
 def _look(this: Steps, group: Node, expanded: Expanded) -> bool:
-    """Bring the steps that came from one entry further; True when all have ended, their exit hooks too."""
-    expanded.advance(lambda step: "full" if fulfilled(group) else _member(this, group, step))
+    """Bring the steps that came from one entry further; True when all have ended."""
+    expanded.advance(lambda step: _member(this, group, step))
     return not expanded.open
 
 
@@ -154,20 +186,21 @@ def _member(this: Steps, group: Node, step: Step) -> str:
     node = engine.nodes.get(full)
     if node is None and not _wanted(this, group, step, full):
         return "ended"
-    call = {k: step[k] for k in ("template", "inline") if k in step} | {"kind": "steps", "name": step["name"]}
+    call = {k: step[k] for k in CALLED if k in step} | {"kind": "steps", "name": step["name"]}
     around = Around(this.node["id"], exit=this.around.exit, depth=this.around.depth + 1)
     try:
-        node = engine.execute(full, call, step.get("arguments") or {}, around)
+        engine.execute(full, call, step.get("arguments") or {}, around)
     except Waiting:
-        node = engine.nodes.get(full)
+        pass
     except NodeError as error:
         if engine.nodes.get(full) is not None:
             engine.nodes.link(group, full)
         raise Unresolved(f"step group deemed errored due to child {full} error: {error}") from None
-    if engine.nodes.get(full) is None:
+    node = engine.nodes.get(full)
+    if node is None:
         return "full"
     engine.nodes.link(group, full)
-    return "ended" if node is not None and fulfilled(node) and _exited(this, step, node) else "open"
+    return "ended" if fulfilled(node) else "open"
 
 
 def _wanted(this: Steps, group: Node, step: Step, full: str) -> bool:
@@ -182,24 +215,18 @@ def _wanted(this: Steps, group: Node, step: Step, full: str) -> bool:
     return False
 
 
-def _exited(this: Steps, step: Step, node: Node) -> bool:
-    base = step["name"].split("(", 1)[0]
-    return hooks.exit_done(this.engine, step, node, this.node["id"], f"steps.{base}", this.found, this.around.depth)
-
-
 def _skip(this: Steps, group: Node, step: Step, name: str, phase: str, message: str) -> None:
     full = f"{group['name']}.{name}"
     nodes = this.engine.nodes
     if nodes.get(full) is None:
-        template = step.get("template", "")
-        nodes.add(full, "Skipped", phase=phase, boundary=this.node["id"], template=template, message=message, flag={})
+        nodes.add(full, "Skipped", phase=phase, boundary=this.node["id"], call=step, message=message, flag={})
         nodes.link(group, full)
 
 
 def _add(this: Steps, full: str, step: Step) -> None:
     """What later steps may refer to."""
     nodes, prefix = this.engine.nodes, f"steps.{step['name']}"
-    node, called = nodes.get(full), this.engine.called(step)
+    node, called = nodes.get(full), this.engine.called(step, this.node["id"])
     if node is not None:
         scope.add_node(this.found, prefix, node, nodes, called)
         if graph.loops(step) and node["phase"] == "Skipped" and called is not None:

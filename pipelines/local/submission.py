@@ -1,229 +1,254 @@
-"""What Argo refuses when a workflow is submitted, in its words: names that do not exist, arguments that are missing, cycles."""
+"""What Argo refuses when a workflow is submitted or linted, in its words and its order: a walk from the entrypoint, depth first.
 
-import difflib
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+https://github.com/argoproj/argo-workflows/blob/v4.1.2/workflow/validate/validate.go
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
-from pipelines.local import depends, graph
-from pipelines.local.faults import Refused
-from pipelines.local.fields import Path, Place
-from pipelines.local.resources import FLAGS
+from pipelines.local import bodies, calls, naming, resolvable, shapes, unsupported
+from pipelines.local.faults import Fault, Path
+from pipelines.local.fields import Place
+from pipelines.local.naming import close_to as close_to  # for those who refuse names
 
 Template = dict[str, Any]
+Spec = dict[str, Any]
+Metadata = dict[str, Any]
+Find = Callable[[dict[str, Any]], Spec | None]
+"""From a templateRef or workflowTemplateRef to the spec of the document that it names."""
 
-TYPES = ("container", "script", "dag", "steps", "suspend", "resource")
-ACTIONS = ("get", "create", "apply", "delete", "replace", "patch")
-_INPUT_NAME = re.compile(r"[-a-zA-Z0-9_]+")
-_GIVEN = ("value", "default", "valueFrom", "raw", "s3", "gcs")
-
-
-def close_to(name: str, known: Iterable[object]) -> str:
-    """`; did you mean 'train'?`, when something is near."""
-    close = difflib.get_close_matches(name, [str(k) for k in known], 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+RETRY_POLICIES = ("Always", "OnFailure", "OnError", "OnTransientError")
+POD_GC = ("", "OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess")
 
 
-def check(spec: dict[str, Any], place: Place, at: Path) -> None:
-    """Refused for the first thing that is wrong."""
-    templates = spec.get("templates") or []
-    this = _Submission(place, {t.get("name"): t for t in templates})
-    this.unique([t.get("name") for t in templates], "spec.templates", (*at, "templates"))
-    this.known(spec.get("entrypoint"), (*at, "entrypoint"))
-    for name in filter(None, (spec.get("onExit"), _exit_hook(spec))):
-        this.known(name, (*at, "onExit"))
-    for index, template in enumerate(templates):
-        this.template(template, (*at, "templates", index))
-    given = spec.get("arguments") or {}
-    for kind in ("parameters", "artifacts"):
-        this.unique([g.get("name") for g in given.get(kind) or []], f"spec.arguments.{kind}", (*at, "arguments"))
-    this.supplied(given, this.templates[spec["entrypoint"]], f"templates.{spec['entrypoint']}", at)
+def check(spec: Spec, place: Place, at: Path, find: Find | None = None, metadata: Metadata | None = None) -> None:
+    """Refused for the first thing that is wrong, or that cannot run on this machine. Without `find`, templateRefs are not looked at."""
+    for fault in chain(faults(spec, at, find, metadata=metadata), unsupported.of_workflow(spec, at)):
+        raise place.refuse(fault.path, str(fault))
 
 
-def _exit_hook(call: dict[str, Any]) -> Any:
-    return ((call.get("hooks") or {}).get("exit") or {}).get("template")
+def faults(
+    spec: Spec, at: Path, find: Find | None = None, *, metadata: Metadata | None = None, template: bool = False, values: bool | None = None
+) -> Iterator[Fault]:
+    """Everything that is wrong, each once. `metadata`: the workflow's own, with its labels and annotations.
+
+    template: the spec of a (Cluster)WorkflowTemplate, which needs no entrypoint and whose arguments come later. values: whether workflow
+    arguments must have one; None: only those that the entrypoint takes are asked for, and only by name.
+    """
+    names = resolvable.of_workflow(spec, metadata or {}, template)
+    yield from _once(_Walk(spec, at, find, names).workflow(template, values))
+
+
+def _once(found: Iterator[Fault]) -> Iterator[Fault]:
+    seen = set[tuple[str, Path, str]]()
+    for fault in found:
+        key = (fault.rule, fault.path, fault.message)
+        if key not in seen:
+            seen.add(key)
+            yield fault
+
+
+def _named(spec: Spec, name: str) -> Template | None:
+    return next((t for t in spec.get("templates") or [] if t.get("name") == name), None)
 
 
 @dataclass
-class _Submission:
-    place: Place
-    templates: dict[Any, Template]
+class _Walk:
+    spec: Spec
+    at: Path
+    find: Find | None
+    names: resolvable.Names
+    """What can be resolved everywhere; global outputs join as the walk meets them."""
+    done: set[str] = field(default_factory=set)
+    """The names of the templates that have been looked at."""
 
-    def refuse(self, at: Path, message: str) -> Refused:
-        return self.place.refuse(at, message)
+    def workflow(self, template: bool, values: bool | None) -> Iterator[Fault]:
+        spec, at = self.spec, self.at
+        templates = spec.get("templates") or []
+        given = spec.get("arguments") or {}
+        yield from naming.fields(templates, "spec.templates", (*at, "templates"))
+        yield from calls.arguments(given, "spec.arguments.", (*at, "arguments"), later=not values)
+        yield from self._entrypoints(given, template, values)
+        yield from calls.hooks(spec, "hooks", at)
+        yield from self._pods()
+        for index, one in enumerate(templates):
+            name, where = str(one.get("name") or ""), (*at, "templates", index)
+            for fault in self.run({"template": name}, where) if name else self.template(one, where):
+                yield fault.through(f"templates.{name}")
 
-    def unique(self, names: list[Any], what: str, at: Path) -> None:
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                raise self.refuse((*at, index), f"{what}[{index}].name '{name}' is not unique")
+    def _entrypoints(self, given: dict[str, Any], template: bool, values: bool | None) -> Iterator[Fault]:
+        entrypoint, leaving = self.spec.get("entrypoint"), self.spec.get("onExit")
+        if entrypoint:
+            yield from self.run({"template": entrypoint}, (*self.at, "entrypoint"))
+            if not template:
+                known = given if values is None else calls.with_values(given)
+                yield from calls.supplied(known, self.named(entrypoint), (*self.at, "arguments"))
+        elif not template:
+            yield Fault("entrypoint", self.at, "spec.entrypoint is required")
+        if leaving:
+            self.names.known.add("workflow.failures")
+            yield from self.run({"template": leaving}, (*self.at, "onExit"))
 
-    def known(self, name: Any, at: Path) -> None:
-        if not name:
-            raise self.refuse(at, "spec.entrypoint is required")
-        if name not in self.templates:
-            raise self.refuse(at, f"template name '{name}' undefined{close_to(str(name), self.templates)}")
+    def _pods(self) -> Iterator[Fault]:
+        strategy = (self.spec.get("podGC") or {}).get("strategy") or ""
+        if strategy not in POD_GC:
+            yield Fault("unknown-word", (*self.at, "podGC", "strategy"), f"podGC.strategy unknown strategy '{strategy}'")
+        for index, one in enumerate(((self.spec.get("podGC") or {}).get("labelSelector") or {}).get("matchExpressions") or []):
+            if one.get("operator") not in ("In", "NotIn", "Exists", "DoesNotExist"):
+                where = (*self.at, "podGC", "labelSelector", "matchExpressions", index)
+                message = f'podGC.labelSelector invalid: "{one.get("operator")}" is not a valid label selector operator'
+                yield Fault("pod-gc", where, message)
+        yield from bodies.pod_resources(self.spec.get("podResources") or {}, "spec.podResources", (*self.at, "podResources"))
+
+    def _known(self) -> dict[str, str]:
+        """Tags whose value is known before anything runs."""
+        given = (self.spec.get("arguments") or {}).get("parameters") or []
+        return {f"workflow.parameters.{p.get('name')}": p["value"] for p in given if isinstance(p.get("value"), str)}
+
+    def named(self, name: str) -> Template | None:
+        return _named(self.spec, name)
 
     # --- templates ---------------------------------------------------------------------------------------------------------
 
-    def template(self, template: Template, at: Path) -> None:
-        name = template.get("name")
-        kinds = [k for k in TYPES if k in template and (template[k] not in (None, []) or k == "suspend")]
-        if len(kinds) != 1:
-            found = " and ".join(kinds) or "none"
-            raise self.refuse(at, f"template '{name}' type is unknown: expected one of {', '.join(TYPES)}, found {found}")
-        if kinds[0] in ("dag", "steps"):
-            for field, words in (("activeDeadlineSeconds", "is only valid for leaf templates"), ("timeout", "is not supported")):
-                if template.get(field):
-                    raise self.refuse((*at, field), f"templates.{name}.{field} {words} for {kinds[0]} templates")
-        self.input_names(template, at)
-        by_kind: dict[str, Callable[[Template, Path], None]] = {"dag": self.dag, "steps": self.steps, "suspend": self.suspend}
-        by_kind |= {"resource": self.resource, "container": self.container, "script": self.container}
-        by_kind[kinds[0]](template, at)
+    def run(self, call: dict[str, Any], at: Path) -> Iterator[Fault]:
+        """What a call runs, whatever its arguments: that it exists, and everything in it that has not been looked at."""
+        reference, name = call.get("templateRef"), call.get("template") or ""
+        if reference is not None:
+            yield from self._referred(reference, name, at)
+        if reference is not None or self.is_open(call):
+            return
+        if name and self.named(name) is None:
+            yield Fault("undefined-template", at, f"template name '{name}' undefined{close_to(name, self._names())}")
+        elif call.get("inline") is not None:
+            yield from self.template({"name": "", **call["inline"]}, (*at, "inline"))
+        elif not name:
+            yield Fault("no-template", at, "failed to get a template")
+        elif name not in self.done:
+            self.done.add(name)
+            index = self._names().index(name)
+            yield from self.template(self.spec["templates"][index], (*self.at, "templates", index))
 
-    def input_names(self, template: Template, at: Path) -> None:
-        for kind, what in ((k, w) for k in ("inputs", "outputs") for w in ("parameters", "artifacts")):
-            for index, one in enumerate((template.get(kind) or {}).get(what) or []):
-                if not _INPUT_NAME.fullmatch(str(one.get("name", ""))):
-                    rule = "Parameter/Artifact name must consist of alpha-numeric characters, '_' or '-' e.g. my_param_1, MY-PARAM-1"
-                    where = f"templates.{template.get('name')}.{kind}.{what}[{index}].name"
-                    raise self.refuse((*at, kind, what, index), f"{where}: '{one.get('name')}' is invalid: {rule}")
+    def _names(self) -> list[str]:
+        return [str(t.get("name")) for t in self.spec.get("templates") or []]
 
-    def container(self, template: Template, at: Path) -> None:
-        kind, name = "script" if "script" in template else "container", template.get("name")
-        body = template[kind]
-        if kind == "script" and "source" not in body:
-            raise self.refuse((*at, kind), f"templates.{name}.script.source is required")
-        for index, variable in enumerate(body.get("env") or []):
-            if not isinstance(variable.get("value", ""), str):
-                message = f"templates.{name}: the value of {variable.get('name')} is no text; quote it"
-                raise self.refuse((*at, kind, "env", index), message)
-        for index, word in enumerate([*(body.get("command") or []), *(body.get("args") or [])]):
-            if not isinstance(word, str):
-                raise self.refuse((*at, kind), f"templates.{name}: argument {index} ({word!r}) is no text; quote it")
-        for index, output in enumerate((template.get("outputs") or {}).get("parameters") or []):
-            if "value" not in output and "path" not in (output.get("valueFrom") or {}):
-                message = f"templates.{name}.outputs.{output['name']}.path must be specified for Container templates"
-                raise self.refuse((*at, "outputs", "parameters", index), message)
+    def is_open(self, call: dict[str, Any]) -> bool:
+        """Whether a tag names the template of a step, so that nobody knows it yet; an entrypoint may have none (argo-data-flow 260)."""
+        return bool(call.get("name")) and "{{" in (call.get("template") or "")
 
-    def suspend(self, template: Template, at: Path) -> None:
-        name = template.get("name")
-        if "duration" not in (template["suspend"] or {}):
-            raise self.refuse((*at, "suspend"), f"suspend without a duration is not supported locally: template `{name}`")
-        for index, output in enumerate((template.get("outputs") or {}).get("parameters") or []):
-            if "valueFrom" not in output:  # crashes the controller: argo-control-flow 224
-                where = (*at, "outputs", "parameters", index)
-                raise self.refuse(where, f"templates.{name}.outputs.{output['name']}.valueFrom is required")
+    def _referred(self, reference: dict[str, Any], name: str, at: Path) -> Iterator[Fault]:
+        """A templateRef: the document, the template in it, and what is wrong there."""
+        here, holder, wanted = (*at, "templateRef"), reference.get("name") or "", reference.get("template") or ""
+        if name:
+            yield Fault("no-template", here, "template name cannot be specified with templateRef")
+        for field_, said in (("name", "resource"), ("template", "template")):
+            if not reference.get(field_):
+                yield Fault("no-template", here, f"{said} name is required")
+        if self.find is None or not (holder and wanted) or "{{" in holder + wanted:
+            return
+        spec = self.find(reference)
+        inside = _Walk(spec or {}, at, self.find, self.names, self.done)
+        if spec is None:
+            kind = "cluster workflow template" if reference.get("clusterScope") else "workflow template"
+            yield Fault("undefined-reference", here, f"template reference {holder}.{wanted} not found: there is no {kind} {holder!r}")
+        elif inside.named(wanted) is None:
+            close = close_to(wanted, inside._names())
+            yield Fault("undefined-reference", here, f"template reference {holder}.{wanted} not found{close}")
+        elif f"{holder}/{wanted}" not in self.done:
+            self.done.add(f"{holder}/{wanted}")
+            yield from (replace(f, path=at, elsewhere=True) for f in inside.template(inside.named(wanted) or {}, at))
 
-    def resource(self, template: Template, at: Path) -> None:
-        body, name, where = template["resource"], template.get("name"), (*at, "resource")
-        if body.get("action") not in ACTIONS:
-            raise self.refuse(where, f"templates.{name}.resource.action must be one of: {', '.join(ACTIONS)}")
-        if body["action"] in ("create", "apply", "replace") and not (body.get("manifest") or body.get("manifestFrom")):
-            fields = f"templates.{name}.resource.manifest or templates.{name}.resource.manifestFrom"
-            raise self.refuse(where, f"either {fields} must be specified")
-        if body.get("mergeStrategy") == "json":
-            raise self.refuse((*where, "mergeStrategy"), f"mergeStrategy json is not supported locally: template `{name}`")
-        for flag in body.get("flags") or []:
-            if flag.startswith("-") and flag not in FLAGS and "{{" not in flag:
-                raise self.refuse((*where, "flags"), f"kubectl's flag {flag} is not supported locally: template `{name}`")
+    def called(self, call: dict[str, Any]) -> Template | None:
+        """The template of a call, when it is known."""
+        if call.get("templateRef") is not None:
+            spec = self.find(call["templateRef"]) if self.find and call["templateRef"].get("name") else None
+            return _named(spec or {}, call["templateRef"].get("template") or "")
+        if call.get("inline") is not None:
+            return {"name": "", **call["inline"]}
+        return self.named(call.get("template") or "")
 
-    # --- dags and steps ----------------------------------------------------------------------------------------------------
+    def template(self, template: Template, at: Path) -> Iterator[Fault]:
+        yield from shapes.of_type(template, at)
+        policy = (template.get("retryStrategy") or {}).get("retryPolicy") or ""
+        if policy and policy not in RETRY_POLICIES:
+            yield Fault("unknown-word", (*at, "retryStrategy", "retryPolicy"), f"{policy} is not a valid RetryPolicy")
+        kinds = shapes.kinds(template)
+        if not kinds:
+            return
+        yield from shapes.before_body(template, at)
+        here = resolvable.of_template(template, kinds[0]) | self.names
+        if not template.get("name"):
+            here.open |= {""} if "" in self.done else set()  # Argo looks into the first inline template only (argo-data-flow 160)
+            self.done.add("")
+        if kinds[0] in ("steps", "dag"):
+            yield from self._group(template, kinds[0], here, at)
+        else:
+            yield from self._unresolved(template, here, f"templates.{template.get('name', '')}:", at)
+            yield from bodies.faults(template, self.spec.get("templateDefaults") or {}, self._known(), at)
+        if template.get("outputs"):
+            yield from self._unresolved(template["outputs"], here, f"templates.{template.get('name', '')}.outputs", (*at, "outputs"))
+        yield from shapes.outputs(template, at)
+        yield from bodies.location(template.get("archiveLocation") or {}, f"templates.{template.get('name')}.archiveLocation", at)
+        yield from bodies.metrics(template, at)
 
-    def dag(self, template: Template, at: Path) -> None:
-        name, tasks, where = template.get("name"), template["dag"].get("tasks") or [], (*at, "dag", "tasks")
-        if not tasks:
-            raise self.refuse(where, f"templates.{name} must have at least one task")
-        self.unique([t.get("name") for t in tasks], f"templates.{name}.tasks", where)
-        self.one_style(f"templates.{name}", tasks, where)
-        known = {t["name"]: t for t in tasks}
-        for index, task in enumerate(tasks):
-            self.dependencies(f"templates.{name}.tasks", task, known, (*where, index))
-            self.call(f"templates.{name}.tasks.{task['name']}", task, (*where, index))
-        for task in known:
-            if task in graph.ancestors(task, known):
-                raise self.refuse(where, f"templates.{name} sorting failed: graph with cycle at {task}")
-        for target in (template["dag"].get("target") or "").split():
-            if target not in known and "{{" not in target:
-                raise self.refuse((*at, "dag", "target"), f"templates.{name}.targets: target '{target}' is not defined")
+    def _unresolved(self, value: Any, here: resolvable.Names, what: str, at: Path) -> Iterator[Fault]:
+        yield from resolvable.unresolved(value, here | self.names, what, at)
 
-    def one_style(self, what: str, tasks: list[dict[str, Any]], at: Path) -> None:
-        used = {key for task in tasks for key in ("depends", "dependencies", "continueOn") if task.get(key)}
-        if {"depends", "dependencies"} <= used:
-            raise self.refuse(at, f"{what} cannot use both 'depends' and 'dependencies' in the same DAG template")
-        if {"depends", "continueOn"} <= used:
-            hint = "Instead use 'dep-task.Failed'/'dep-task.Errored'"
-            raise self.refuse(at, f"{what} cannot use 'continueOn' when using 'depends'. {hint}")
+    # --- steps and tasks -----------------------------------------------------------------------------------------------------
 
-    def dependencies(self, what: str, task: dict[str, Any], known: dict[str, Any], at: Path) -> None:
-        try:
-            needed = graph.dependencies(task)
-        except depends.DependsError as error:
-            raise self.refuse(at, f"{what}.{task['name']} {error}") from None
-        for other in needed:
-            if other not in known:
-                raise self.refuse(at, f"{what}.{task['name']} dependency '{other}' not defined{close_to(other, known)}")
-            for digit in [name for name in (task["name"], other) if re.match(r"\d", name)]:
-                rule = "name cannot begin with a digit when using either 'depends' or 'dependencies'"
-                raise self.refuse(at, f"{what}.{digit} {rule}")
+    def _group(self, template: Template, kind: str, here: resolvable.Names, at: Path) -> Iterator[Fault]:
+        what = f"templates.{template.get('name', '')}"
+        if template.get("activeDeadlineSeconds") is not None:
+            message = f"{what}.activeDeadlineSeconds is only valid for leaf templates"
+            yield Fault("time-limit-place", (*at, "activeDeadlineSeconds"), message)
+        yield from calls.steps(template, what, at) if kind == "steps" else calls.dag(template, what, at)
+        yield from self._steps(template, what, here, at) if kind == "steps" else self._tasks(template, what, here, at)
 
-    def steps(self, template: Template, at: Path) -> None:
-        what, seen = f"templates.{template.get('name')}", set[str]()
+    def _steps(self, template: Template, what: str, here: resolvable.Names, at: Path) -> Iterator[Fault]:
+        """Steps in their order: each knows those before it, and they leave their items behind."""
         for i, group in enumerate(template["steps"]):
             for j, step in enumerate(group):
-                where = (*at, "steps", i, j)
-                if not step.get("name"):
-                    raise self.refuse(where, f"{what}.steps[{i}].name is required")
-                if step["name"] in seen:
-                    raise self.refuse(where, f"{what}.steps[{i}].name '{step['name']}' is not unique")
-                seen.add(step["name"])
-                self.call(f"{what}.steps[{i}].{step['name']}", step, where)
+                called, where, place = self.called(step), f"{what}.steps[{i}].{step.get('name')}", (*at, "steps", i, j)
+                here |= resolvable.of_items(step) | resolvable.Names({f"steps.{step.get('name')}.status"})
+                yield from self._call(step, where, place)
+                if _has_exit(step):
+                    here |= resolvable.of_node("steps", step, called, self.names)
+                yield from self._unresolved(step, here | resolvable.of_inline(step), f"{what}.steps", place)
+                here |= resolvable.of_node("steps", step, called, self.names, loop=True)
+                yield from self._supplied(step, where, place)
 
-    # --- calls -------------------------------------------------------------------------------------------------------------
+    def _tasks(self, template: Template, what: str, here: resolvable.Names, at: Path) -> Iterator[Fault]:
+        """Tasks know the outputs of all the others, and the status of those before them."""
+        tasks = [
+            (i, t, f"{what}.tasks.{t.get('name')}", (*at, "dag", "tasks", i)) for i, t in enumerate(template["dag"].get("tasks") or [])
+        ]
+        for _, task, where, place in tasks:
+            yield from self._call(task, where, place)
+            here |= resolvable.of_node("tasks", task, self.called(task), self.names, loop=True)
+        yield from self._unresolved(template["dag"].get("target") or "", here, f"{what}.targets", (*at, "dag", "target"))
+        known = {str(task.get("name")): task for _, task, _, _ in tasks}
+        for _, task, where, place in tasks:
+            here |= resolvable.Names({f"tasks.{task.get('name')}.status"} if task.get("hooks") else set())
+            before = calls.ancestors(task, known)
+            own = here | resolvable.of_inline(task) | resolvable.of_items(task)
+            own |= resolvable.Names({f"tasks.{name}.status" for name in before})
+            yield from self._unresolved(task, own, where, place)
+            for problem in resolvable.missing_dependency(task, before):
+                yield Fault("unresolved-tag", (*place, "arguments"), f"{where} {problem}")
+            yield from self._supplied(task, where, place)
 
-    def call(self, what: str, call: dict[str, Any], at: Path) -> None:
-        if sum(k in call for k in ("withItems", "withParam", "withSequence")) > 1:
-            raise self.refuse(at, f"{what} only one of withItems, withParam, withSequence can be specified")
-        if {"count", "end"} <= set(call.get("withSequence") or {}):
-            raise self.refuse(at, f"{what} only one of count or end can be defined in withSequence")
-        for hook in filter(None, (call.get("onExit"), _exit_hook(call))):
-            self.known(hook, at)
-        called = self.called(what, call, at)
-        if called is None:
-            return
-        if "timeout" in called and ("dag" in called or "steps" in called):
-            raise self.refuse(at, f"{what} Steps template doesn't support timeout field")
-        given = call.get("arguments") or {}
-        for kind in ("parameters", "artifacts"):
-            self.unique([g.get("name") for g in given.get(kind) or []], f"{what}.arguments.{kind}", at)
-        for parameter in given.get("parameters") or []:
-            self.argument(f"{what}.arguments.{parameter.get('name')}", parameter, at)
-        self.supplied(given, called, f"{what} templates.{called.get('name')}", at)
+    def _call(self, call: dict[str, Any], what: str, at: Path) -> Iterator[Fault]:
+        yield from calls.loop(call, what, at)
+        yield from calls.arguments(call.get("arguments") or {}, f"{what}.arguments.", (*at, "arguments"))
+        for fault in self.run(call, at):
+            yield fault.through(what)
+        yield from calls.hooks(call, what, at)
 
-    def called(self, what: str, call: dict[str, Any], at: Path) -> Template | None:
-        """The template of a call; None when a tag names it."""
-        name: str = call.get("template", "")
-        if "inline" in call:
-            inline: Template = {"name": "", **call["inline"]}
-            self.template(inline, (*at, "inline"))
-            return inline
-        if "{{" in name:
-            return None
-        if name not in self.templates:
-            raise self.refuse(at, f"{what} template name '{name}' undefined{close_to(name, self.templates)}")
-        return self.templates[name]
+    def _supplied(self, call: dict[str, Any], what: str, at: Path) -> Iterator[Fault]:
+        for fault in calls.supplied(call.get("arguments") or {}, self.called(call), at):
+            yield fault.through(what)
 
-    def argument(self, what: str, given: dict[str, Any], at: Path) -> None:
-        source = given.get("valueFrom") or {}
-        if given.get("value") is None and not source:
-            raise self.refuse(at, f"{what}.value or {what}.valueFrom is required")
-        if set(source) - {"default", "configMapKeyRef", "supplied"}:
-            raise self.refuse(at, f"{what}.valueFrom only allows: default, configMapKeyRef and supplied")
 
-    def supplied(self, given: dict[str, Any], called: Template, what: str, at: Path) -> None:
-        for kind in ("parameters", "artifacts"):
-            names = {g.get("name") for g in given.get(kind) or []}
-            for wanted in (called.get("inputs") or {}).get(kind) or []:
-                has = any(key in wanted for key in _GIVEN) or wanted.get("optional")
-                if wanted["name"] not in names and not has:
-                    raise self.refuse(at, f"{what} inputs.{kind}.{wanted['name']} was not supplied")
+def _has_exit(call: dict[str, Any]) -> bool:
+    return bool(call.get("onExit")) or "exit" in (call.get("hooks") or {})

@@ -1,20 +1,23 @@
-"""The live step tree on a terminal."""
+"""The live step tree on a terminal: what runs, how long, what went wrong; folded so that it fits."""
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
-from rich.tree import Tree as Branch
 
-from pipelines.local import durations, show
+from pipelines.local import durations, outline, show, spec_warnings
+from pipelines.local.control import is_waiting
 from pipelines.local.nodes import BAD, DONE, Node
+from pipelines.local.outline import Entry
 
 Workflow = dict[str, Any]
 
 BAR = 20  # characters
-MANY = 12  # members of a loop shown one by one
+LAST_WORDS = 3  # log lines shown below a step that failed while others go on
 
 
 class Tree(show.Plain):
@@ -22,9 +25,10 @@ class Tree(show.Plain):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self.console = Console(file=stream)
+        self.console = Console(file=stream, highlight=False)
         self.workflow: Workflow = {}
         self.live: Live | None = None
+        self.last_words: dict[str, list[str]] = {}
 
     def begin(self, workflow: Workflow, folder: Path) -> None:
         self.workflow, self.folder = workflow, folder
@@ -32,59 +36,87 @@ class Tree(show.Plain):
         self.live.start()
 
     def update(self, workflow: Workflow, changed: list[Node]) -> None:
-        super().note(changed)
+        self.note(changed)
 
     def end(self, workflow: Workflow) -> None:
         if self.live is not None:
             self.live.refresh()
             self.live.stop()
+        for warning in spec_warnings.of(workflow["status"]):
+            self.console.print(Text(f"⚠ {warning}", "yellow"))
         for node in show.failed(workflow)[:1] if workflow["status"]["phase"] in BAD else ():
-            self.console.rule(f"log of {show.path(workflow['status']['nodes'], node)}", align="left")
+            path = show.path(workflow["status"]["nodes"], node)
+            self.console.print(Text(f"✖ {path}: {node.get('message', '')}", "red"))
             for line in show.tail(self.folder, node):
-                self.console.print(line, markup=False, highlight=False)
+                self.console.print(Text(f"  {line}"))
 
     def render(self) -> Group:
-        """The tree now; nodes may be added while it is drawn, so it is drawn from a copy."""
+        """The tree now; nodes may be added while it is drawn, so it is drawn from a copy. When the run is over it need not fit."""
         nodes: dict[str, Node] = dict(self.workflow["status"]["nodes"])
+        over = self.workflow["status"]["phase"] in DONE
+        found, room = outline.entries(nodes, self.workflow["metadata"]["name"]), self.console.height - 2
+        shown = list(outline.lines(outline.folded(found, 0) if over else outline.fitting(found, room)))
+        lines = [line for guide, below, entry in shown for line in self.entry(guide, below, entry, said=not over)]
+        if not over and len(lines) > room:
+            lines = [line for guide, below, entry in shown for line in self.entry(guide, below, entry, said=False)]
+        if not over and len(lines) > room:
+            lines = [*lines[: room - 1], Text(f"… {len(lines) - room + 1} more lines", "dim")]
+        return Group(self.head(), *lines)
+
+    def head(self) -> Text:
         meta, status = self.workflow["metadata"], self.workflow["status"]
-        head = Text.assemble(_mark(status["phase"]), (f"{meta['name']}  ", "bold"), status["phase"])
+        took = show.seconds(status, time.time()) if status.get("startedAt") else 0.0
+        head = _line(_mark(status["phase"]), (meta["name"], "bold"), f"  {status['phase']}", (f"  {durations.human(took)}", "dim"))
+        if (number := len(spec_warnings.of(status))) and status["phase"] not in DONE:
+            head.append(f"  {number} warning{'s' * (number > 1)}", "yellow")
         if status.get("message"):
             head.append(f"  {status['message']}", "dim")
-        root = Branch(head)
-        inside: dict[str, list[Node]] = {}
-        for node in nodes.values():
-            inside.setdefault(node.get("boundaryID", ""), []).append(node)
-        self.grow(root, inside, meta["name"])
-        for node in inside.get("", []):
-            if node["id"] != meta["name"]:
-                self.grow(self.entry(root, node), inside, node["id"])
-        return Group(root)
+        return head
 
-    def grow(self, branch: Branch, inside: dict[str, list[Node]], boundary: str) -> None:
-        members = [n for n in inside.get(boundary, []) if n["type"] not in ("StepGroup", "TaskGroup", "Retry")]
-        quiet = ("Succeeded", "Skipped", "Omitted")
-        shown = members if len(members) <= 2 * MANY else [n for n in members if n["phase"] not in quiet][:MANY]
-        for node in shown:
-            self.grow(self.entry(branch, node), inside, node["id"])
-        if len(shown) < len(members):
-            ended = sum(n["phase"] in DONE for n in members)
-            branch.add(Text(f"… {ended} of {len(members)} ended", "dim"))
+    def entry(self, guide: str, below: str, entry: Entry, said: bool) -> Iterator[Text]:
+        """The line of an entry; `said`: and the last words of a step that failed."""
+        if entry.count:
+            yield _line((guide, "dim"), _mark(entry.phase), (f"{entry.count} {entry.phase.lower()}", "dim"))
+            return
+        waits = entry.node is not None and is_waiting(entry.node)
+        text = _line((guide, "dim"), ("ǁ ", "cyan") if waits else _mark(entry.phase), entry.name)
+        if entry.members is not None:
+            text.append(f"  {entry.members[0]} of {entry.members[1]}", "dim")
+        elif entry.node is not None:
+            self.describe(text, entry, entry.node)
+        yield text
+        if said and outline.bad(entry) and entry.node is not None:
+            yield from (_line((f"{below}{line}", "dim")) for line in self.words(entry.node))
 
-    def entry(self, branch: Branch, node: Node) -> Branch:
-        phase = node["phase"]
-        text = Text.assemble(_mark(phase), node["displayName"])
-        if node["type"] != "Skipped" and phase != "Pending":
+    def describe(self, text: Text, entry: Entry, node: Node) -> None:
+        if node["type"] != "Skipped" and entry.phase != "Pending":
             text.append(f"  {durations.human(self.seconds(node))}", "dim")
-        if phase == "Running" and node["type"] == "Pod":
+        if entry.attempts > 1:
+            text.append(f"  attempt {entry.attempts}", "yellow")
+        if show.reused(node):
+            text.append("  reused", "dim")
+        if is_waiting(node) and not node.get("message"):
+            text.append(f"  waits; `fleece resume {self.workflow['metadata']['name']}` goes on", "cyan")
+        if entry.phase == "Running" and node["type"] == "Pod":
             text.append(self.progress(node), "cyan")
-        if node.get("message"):
-            text.append(f"  {node['message'][:160]}", "red" if phase in BAD else "dim")
-        return branch.add(text)
+        if node.get("message") and not entry.inside:  # of what lies around a failure Argo only says that a child failed
+            text.append(f"  {' '.join(node['message'].split())}", "red" if entry.phase in BAD else "dim")
+
+    def words(self, node: Node) -> list[str]:
+        """The last lines of a log that grows no more."""
+        if node["id"] not in self.last_words:
+            self.last_words[node["id"]] = show.tail(self.folder, node)[-LAST_WORDS:]
+        return self.last_words[node["id"]]
 
     def progress(self, node: Node) -> str:
         """`12/90` in the node's progress file, as a bar, and the last line of its log: the loss, where it is a training."""
         bar = _bar(self.folder / "nodes" / node["id"] / "progress")
         return f"{bar}  {''.join(show.tail(self.folder, node)[-1:])[:100]}" if bar else ""
+
+
+def _line(*parts: str | tuple[str, str]) -> Text:
+    """One line, however narrow the terminal."""
+    return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
 
 def _mark(phase: str) -> tuple[str, str]:
@@ -96,5 +128,5 @@ def _bar(path: Path) -> str:
         done, total = (int(n) for n in path.read_text().split("/"))
     except (OSError, ValueError):
         return ""
-    full = BAR * done // total if total else 0
+    full = max(0, min(BAR, BAR * done // total)) if total else 0
     return f"  {'█' * full}{'░' * (BAR - full)} {done}/{total}"

@@ -2,18 +2,19 @@
 
 import getpass
 import re
-import secrets
-import uuid
 from typing import Any
 
-from pipelines.local import clock, gojson
+from pipelines.local import clock, gojson, identity, merge
 from pipelines.local.nodes import Template
 
 Workflow = dict[str, Any]
 Spec = dict[str, Any]
+Argument = dict[str, Any]
 
-_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # https://pkg.go.dev/k8s.io/apimachinery/pkg/util/rand: no vowels, so no words
 TEMPLATE_LABEL = "workflows.argoproj.io/workflow-template"
+CLUSTER_TEMPLATE_LABEL = "workflows.argoproj.io/cluster-workflow-template"
+CRON_LABEL = "workflows.argoproj.io/cron-workflow"
+SCHEDULED_ANNOTATION = "workflows.argoproj.io/scheduled-time"
 CREATOR_LABEL = "workflows.argoproj.io/creator"
 PHASE_LABEL = "workflows.argoproj.io/phase"
 COMPLETED_LABEL = "workflows.argoproj.io/completed"
@@ -21,7 +22,7 @@ COMPLETED_LABEL = "workflows.argoproj.io/completed"
 
 def generated(prefix: str) -> str:
     """A name as Kubernetes generates it: the prefix and five characters."""
-    return prefix[:58] + "".join(secrets.choice(_LETTERS) for _ in range(5))
+    return prefix[:58] + identity.suffix()
 
 
 def label_safe(text: str) -> str:
@@ -39,67 +40,74 @@ def creator() -> str:
 def make(
     source: dict[str, Any], parameters: dict[str, str], namespace: str, labels: dict[str, str], name: str | None, now: float
 ) -> Workflow:
-    """The object that `argo submit` would create. `source` is a Workflow, or a WorkflowTemplate to be run."""
+    """The object that `argo submit` would create of what `load` found."""
     given = source["metadata"]
-    caller = source.get("reference")
-    own_spec = None if caller is None else _merged(caller, parameters)
-    spec = _merged(source["spec"], parameters) if own_spec is None else refer(own_spec, source["template"])
-    template = source["kind"] == "WorkflowTemplate"
+    spec = with_parameters(source["spec"], parameters)
     meta = {
-        "name": name or given.get("name" if not template else "-") or generated(given.get("generateName") or f"{given['name']}-"),
+        "name": name or given.get("name") or generated(given["generateName"]),
         "namespace": namespace,
-        "uid": str(uuid.uuid4()),
+        "uid": identity.uid(),
         "creationTimestamp": clock.rfc3339(now),
-        "labels": _labels(source, labels),
+        "labels": (given.get("labels") or {}) | _labels(spec) | labels,
     }
-    annotations = ({} if template else given.get("annotations") or {}) | ((spec.get("workflowMetadata") or {}).get("annotations") or {})
-    if annotations:
-        meta["annotations"] = annotations
-    if not template and given.get("ownerReferences"):
-        meta["ownerReferences"] = given["ownerReferences"]
-    own = {"workflowTemplateRef": {"name": given["name"]}, "arguments": {"parameters": _own(parameters)}} if template else own_spec or spec
+    kept = ("annotations", "ownerReferences") + (() if name or given.get("name") else ("generateName",))
+    meta |= {key: given[key] for key in kept if given.get(key)}
     status: dict[str, Any] = {"phase": "Pending", "startedAt": clock.rfc3339(now), "finishedAt": None, "progress": "0/0", "nodes": {}}
-    made = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": meta, "spec": own, "status": status}
-    status["storedWorkflowTemplateSpec"] = spec
-    return made
+    if source.get("stored"):
+        status["storedTemplates"] = source["stored"]
+    if "template" in source:
+        runs = status["storedWorkflowTemplateSpec"] = merged(source | {"spec": spec})
+        spec |= {"suspend": True} if runs.get("suspend") else {}  # where a resume takes it away
+    return {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": meta, "spec": spec, "status": status}
 
 
-def _labels(source: dict[str, Any], labels: dict[str, str]) -> dict[str, str]:
+def _labels(spec: Spec) -> dict[str, str]:
     fixed = {COMPLETED_LABEL: "false", PHASE_LABEL: "Running", CREATOR_LABEL: creator()}
-    if source["kind"] == "WorkflowTemplate":
-        fixed[TEMPLATE_LABEL] = source["metadata"]["name"]
-        own: dict[str, str] = {}
-    else:
-        own = source["metadata"].get("labels") or {}
-    meta = (source["spec"].get("workflowMetadata") or {}).get("labels") or {}
-    return {**meta, **own, **fixed, **labels}
+    reference = spec.get("workflowTemplateRef")
+    if reference:
+        fixed[CLUSTER_TEMPLATE_LABEL if reference.get("clusterScope") else TEMPLATE_LABEL] = reference["name"]
+    return fixed
 
 
-def _own(parameters: dict[str, str]) -> list[dict[str, Any]]:
-    return [{"name": key, "value": value} for key, value in parameters.items()]
-
-
-def _merged(spec: Spec, parameters: dict[str, str]) -> Spec:
+def with_parameters(spec: Spec, parameters: dict[str, str]) -> Spec:
     """The spec with the parameters of the command line, which stand first (argo-data-flow 002)."""
     arguments = dict(spec.get("arguments") or {})
-    declared = arguments.get("parameters") or []
-    new = [next((p for p in declared if p["name"] == key), {"name": key}) | {"value": value} for key, value in parameters.items()]
-    arguments["parameters"] = new + [p for p in declared if p["name"] not in parameters]
+    new = [{"name": key, "value": value} for key, value in parameters.items()]
+    arguments["parameters"] = new + [p for p in arguments.get("parameters") or [] if p["name"] not in parameters]
     return spec | {"arguments": {k: v for k, v in arguments.items() if v}}
 
 
+def merged(source: dict[str, Any]) -> Spec:
+    """The spec that runs, of what `load` found."""
+    spec: Spec = source["spec"]
+    return refer(spec, source["template"]) if "template" in source else spec
+
+
 def refer(caller: Spec, template: Spec) -> Spec:
-    """A Workflow's own spec over that of the WorkflowTemplate it refers to; arguments by name, what was not overridden first."""
-    own = {k: v for k, v in caller.items() if k not in ("workflowTemplateRef", "arguments")}
-    arguments: dict[str, Any] = {}
+    """A Workflow's own spec over that of the WorkflowTemplate it refers to: a strategic merge, but parameters and hooks are never mixed.
+
+    argo-workflows v4.1.2 `workflow/util/merge.go`: of a parameter that both give, the one with a value is taken whole, the caller's first.
+    """
+    both: Spec = merge.strategic(template, {k: v for k, v in caller.items() if k != "workflowTemplateRef"})
     for kind in ("parameters", "artifacts"):
-        mine = (caller.get("arguments") or {}).get(kind) or []
-        theirs = (template.get("arguments") or {}).get(kind) or []
-        named = {a["name"]: a for a in theirs}
-        both = [a for a in theirs if a["name"] not in {m["name"] for m in mine}] + [named.get(m["name"], {}) | m for m in mine]
-        if both:
-            arguments[kind] = both
-    return template | own | {"arguments": arguments}
+        mine, theirs = ({a["name"]: a for a in (s.get("arguments") or {}).get(kind) or []} for s in (caller, template))
+        if mine or theirs:
+            both["arguments"] = both["arguments"] | {kind: [_whole(a, mine, theirs) for a in both["arguments"][kind]]}
+    if caller.get("hooks") and template.get("hooks"):
+        both["hooks"] = template["hooks"] | caller["hooks"]
+    return both
+
+
+def _whole(argument: Argument, mine: dict[str, Argument], theirs: dict[str, Argument]) -> Argument:
+    """An argument whose value, default and source are of one hand; only a key in a bucket is completed from the other one."""
+    for one in (mine.get(argument["name"], {}), theirs.get(argument["name"], {})):
+        if any(key not in _DESCRIBES for key in one):
+            return one | {key: argument[key] for key in ("s3", "gcs") if key in one}
+    return argument
+
+
+_DESCRIBES = ("name", "description", "enum", "globalName")
+"""What an argument may say without giving a value."""
 
 
 def effective(workflow: Workflow) -> Spec:
@@ -108,26 +116,22 @@ def effective(workflow: Workflow) -> Spec:
     return spec | {"templates": [with_defaults(t, spec) for t in spec.get("templates") or []]}
 
 
+def templates(workflow: Workflow, spec: Spec) -> dict[str, Template]:
+    """Every template of a run by its `library.key`; those stored from elsewhere get the defaults of the spec that runs, as in Argo."""
+    stored = workflow["status"].get("storedTemplates") or {}
+    return {t["name"]: t for t in spec["templates"]} | {key: with_defaults(t, spec) for key, t in stored.items()}
+
+
 def with_defaults(template: Template, spec: Spec) -> Template:
     """templateDefaults and the workflow's own retryStrategy reach every template, dags too (argo-control-flow 121, 122)."""
-    merged = _merge(spec.get("templateDefaults") or {}, template)
-    if "retryStrategy" not in merged and "retryStrategy" in spec:
-        merged["retryStrategy"] = spec["retryStrategy"]
-    if "retryStrategy" in merged and merged["retryStrategy"] is None:
-        del merged["retryStrategy"]
+    found: Template = merge.strategic(spec.get("templateDefaults") or {}, template)
+    if "retryStrategy" not in found and "retryStrategy" in spec:
+        found["retryStrategy"] = spec["retryStrategy"]
+    if "retryStrategy" in found and found["retryStrategy"] is None:
+        del found["retryStrategy"]
     kinds = ("container", "script", "dag", "steps", "suspend", "resource")
     own = [k for k in kinds if k in template]
-    return {k: v for k, v in merged.items() if k not in kinds or k in own or (k == "container" and not own)}
-
-
-def _merge(default: Any, own: Any) -> Any:
-    """A strategic merge: maps by key, lists of named things by name, everything else is the template's own."""
-    if isinstance(default, dict) and isinstance(own, dict):
-        return default | {k: _merge(default[k], v) if k in default else v for k, v in own.items()}
-    if isinstance(default, list) and isinstance(own, list) and all(isinstance(x, dict) and "name" in x for x in default + own):
-        names = {x["name"] for x in own}
-        return own + [x for x in default if x["name"] not in names]
-    return own
+    return {k: v for k, v in found.items() if k not in kinds or k in own or (k == "container" and not own)}
 
 
 def end(workflow: Workflow, phase: str, message: str, now: float) -> None:
@@ -140,7 +144,8 @@ def end(workflow: Workflow, phase: str, message: str, now: float) -> None:
         status.pop("message", None)
     status["finishedAt"] = clock.rfc3339(now)
     labels |= {PHASE_LABEL: phase, COMPLETED_LABEL: "true"}
-    status["conditions"] = [{"type": "Completed", "status": "True"}]
+    warnings = [c for c in status.get("conditions") or [] if c["type"] == "SpecWarning"]
+    status["conditions"] = [*warnings, {"type": "Completed", "status": "True"}]
 
 
 def progress(workflow: Workflow) -> str:

@@ -1,5 +1,6 @@
 """Runs small workflows for the tests, as a user would, without the terminal."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def write(folder: Path, *documents: Workflow, name: str = "w.yaml") -> str:
 def play(folder: Path, *documents: Workflow, parameters: dict[str, str] | None = None, **options: Any) -> Workflow:
     """Run documents in a folder of their own; pauses in which nothing runs cost no time."""
     options = {"home": folder / "home", "templates": folder / "templates", "clock": SkippingClock()} | options
-    return run.run(write(folder, *documents), parameters or {}, **options)
+    with contextlib.chdir(folder):  # steps see the current folder, wherever it lies
+        return run.run(write(folder, *documents), parameters or {}, **options)
 
 
 def nodes(workflow: Workflow) -> dict[str, Node]:

@@ -225,3 +225,18 @@ def compound(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 def test_any_expression_gives_a_value_or_an_error_of_ours(source: str) -> None:
     with suppress(expressions.ExpressionError):
         expressions.render(expressions.evaluate(source, {"a": "x", "b": {"c": None}}))
+
+
+@pytest.mark.parametrize(
+    ("places", "of", "text"), [("0", "2.5", "3"), ("0", "-2.4", "-3"), ("1", "'0.25'", "0.3"), ("-2", "1250", "1300"), ("2", "1.005", "1")]
+)
+def test_sprig_rounds_up_from_a_half_and_down_below_it(places: str, of: str, text: str) -> None:
+    assert plain(expressions.evaluate(f"sprig.round({of}, {places})", {})) == text
+
+
+@pytest.mark.parametrize(
+    "source", ["sprig.round(1, 9223372036854775807)", "sprig.indent(9223372036854775807, 'x')", "sprig.until(1 << 62)"]
+)
+def test_a_number_that_is_too_large_is_an_error_and_no_hang(source: str) -> None:
+    with pytest.raises(expressions.ExpressionError):
+        expressions.render(expressions.evaluate(source, {}))

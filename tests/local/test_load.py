@@ -22,21 +22,32 @@ def dag(*tasks: dict[str, Any], **more: Any) -> dict[str, Any]:
     [
         (manifest(STEP | {"daemon": True}), "daemon containers are not supported locally: template `main`"),
         (manifest(STEP | {"sidecars": [{"name": "s"}]}), "sidecars are not supported locally: template `main`"),
-        (manifest(STEP | {"memoize": {"key": "k"}}), "memoization is not supported locally: template `main`"),
-        (manifest(STEP, volumeClaimTemplates=[{}]), "volume claim templates are not supported locally"),
-        (manifest(dag({"name": "a", "templateRef": {"name": "t", "template": "x"}})), "templateRef is not supported locally"),
+        (manifest(STEP | {"memoize": {"key": "k"}}), "templates.main.memoize.cache.configMap.name is required"),
+        (manifest(STEP, volumeClaimTemplates=[{}]), "spec.volumeClaimTemplates[0].metadata.name is required"),
+        (manifest(dag({"name": "a", "templateRef": {"name": "t", "template": "x"}})), "template reference t.x not found"),
         (manifest(STEP | {"retryStrateggy": {}}), "unknown field spec.templates.0.retryStrateggy: template `main`"),
-        (manifest({"name": "main", "suspend": {}}), "suspend without a duration is not supported locally: template `main`"),
+        (manifest({"name": "main", "container": SH | {"resources": {"limits": {"cpu": "two"}}}}), "'two' is no quantity of cpu"),
         (manifest({"name": "main"}), "template 'main' type is unknown"),
         (manifest(STEP, entrypoint="mian"), "template name 'mian' undefined; did you mean 'main'?"),
         (manifest(STEP, onExit="bye"), "template name 'bye' undefined"),
         (manifest(dag({"name": "a", "template": "shw"}), sh("show", "true")), "template name 'shw' undefined; did you mean 'show'?"),
         (manifest(dag({"name": "a", "template": "s"}), sh("s", "true", "v")), "inputs.parameters.v was not supplied"),
-        (manifest(dag({"name": "a", "template": "s", "depends": "b"}), sh("s", "true")), "dependency 'b' not defined"),
-        (manifest(dag({"name": "a", "template": "s", "depends": "a"}), sh("s", "true")), "graph with cycle at a"),
-        (manifest(dag({"name": "a", "template": "s"}, {"name": "a", "template": "s"}), sh("s", "true")), "name 'a' is not unique"),
+        (manifest(dag({"name": "a", "template": "s", "depends": "b"}), sh("s", "true")), "sorting failed: invalid dependency b"),
+        (manifest(dag({"name": "a", "template": "s", "depends": "a"}), sh("s", "true")), "graph with cycle: a -> a"),
+        (
+            manifest(dag({"name": "a", "template": "s"}, {"name": "a", "template": "s"}), sh("s", "true")),
+            "sorting failed: duplicated nodeName a",
+        ),
         (manifest(dag({"name": "a", "template": "s"}, target="z"), sh("s", "true")), "target 'z' is not defined"),
         (manifest({"name": "main", "container": SH | {"args": [1]}}), "argument 2 (1) is no text; quote it"),
+        (manifest({"name": "main", "container": SH | {"args": "words"}}), "the args is no list: template `main`"),
+        (manifest({"name": "main", "container": "words"}), "the container is no map: template `main`"),
+        (manifest({"name": "main", "steps": [{"name": "a", "template": "b"}]}), "the steps is no list: template `main`"),
+        (manifest(sh("main", "echo {{workflow.parameters.a}}")), "templates.main: failed to resolve {{workflow.parameters.a}}"),
+        (
+            manifest(dag({"name": "a", "template": "s", "when": "{{tasks.b.status}}"}), sh("s", "true")),
+            "failed to resolve {{tasks.b.status}}",
+        ),
         (manifest({"name": "main", "resource": {"action": "grab"}}), "resource.action must be one of: get, create"),
         (manifest({"name": "main", "resource": {"action": "get", "flags": ["--raw"]}}), "kubectl's flag --raw is not supported locally"),
         (manifest(STEP, arguments=given(a="1") | {"artifacts": [{"name": "x", "http": {}}]}), "HTTP is not supported locally"),
@@ -127,7 +138,7 @@ def test_a_template_is_found_by_name(tmp_path: Path) -> None:
     assert workflow["metadata"]["name"].startswith("train-")
     assert len(workflow["metadata"]["name"]) == len("train-") + 5
     assert workflow["metadata"]["labels"]["workflows.argoproj.io/workflow-template"] == "train"
-    assert workflow["spec"] == {"workflowTemplateRef": {"name": "train"}, "arguments": {"parameters": []}}
+    assert workflow["spec"] == {"workflowTemplateRef": {"name": "train"}, "arguments": {}}
     with pytest.raises(Refused, match="did you mean 'train'"):
         run.run("trian", {}, **options)
     with pytest.raises(Refused, match="no such file"):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.local import patches
 from pipelines.local.objects import ObjectError, Objects
 from tests.local.gangs import job_of, jobset, pod_of
 
@@ -125,7 +127,7 @@ def test_an_applied_workflow_is_handed_over_until_it_has_ended(tmp_path: Path) -
 def test_a_name_can_be_generated_on_create_only(objects: Objects) -> None:
     manifest = {**workflow(), "metadata": {"generateName": "run-"}}
     assert re.fullmatch(r"run-[a-z0-9]{5}", objects.create(manifest)["metadata"]["name"])
-    with pytest.raises(ObjectError, match="name may not be empty"):
+    with pytest.raises(ObjectError, match=r"^error: from run-: cannot use generate name with apply$"):
         objects.apply(manifest)
 
 
@@ -266,15 +268,134 @@ def test_the_longest_jobset_name_is_48_characters(objects: Objects) -> None:
     objects.create(jobset("x" * 48), dry_run=True)
 
 
-def test_a_job_can_only_be_tried(objects: Objects) -> None:
-    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "pre-node-0"}, "spec": job_of(jobset("pre"))}
+def test_an_invalid_job_is_refused_by_the_server(objects: Objects) -> None:
+    job = plain_job("pre", "true")
     assert objects.create(job, dry_run=True)["kind"] == "Job"
-    with pytest.raises(ObjectError, match="only a dry run"):
+    job["spec"]["template"]["spec"]["containers"][0]["image"] = ""
+    with pytest.raises(ObjectError, match=r'^The Job "pre" is invalid: spec.template.spec.containers\[0\].image: Required value\n$'):
         objects.create(job)
-    pod_of(jobset("pre"))
-    job["spec"]["template"]["spec"]["containers"][0]["image"] = ""  # type: ignore[index]
-    with pytest.raises(ObjectError, match=r'^The Job "pre-node-0" is invalid: spec.template.spec.containers\[0\].image: Required value$'):
-        objects.create(job, dry_run=True)
+
+
+def plain_job(name: str, program: str, **spec: Any) -> dict[str, Any]:
+    container = {"name": "c", "image": "x", "command": ["sh", "-c", program]}
+    pod = {"restartPolicy": "Never", "containers": [container]}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {**spec, "template": {"spec": pod}}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("program", "spec", "status"),
+    [
+        ("true", {}, {"succeeded": 1}),
+        ("exit 3", {"backoffLimit": 1}, {"failed": 2}),
+        ("exec sleep 60", {"activeDeadlineSeconds": 0.1}, {"failed": 1}),
+        ("true", {"completions": 3, "parallelism": 2, "completionMode": "Indexed"}, {"succeeded": 3, "completedIndexes": "0-2"}),
+        (
+            "exit $JOB_COMPLETION_INDEX",
+            {"completions": 2, "completionMode": "Indexed", "backoffLimit": 0},
+            {"succeeded": 1, "failed": 1, "completedIndexes": "0"},
+        ),
+    ],
+)
+def test_a_job_runs_as_processes_of_this_machine(objects: Objects, program: str, spec: Manifest, status: Manifest) -> None:
+    objects.create(plain_job("j", program, **spec))
+    while not (found := objects.get("Job", "j") or {}).get("status", {}).get("conditions"):
+        time.sleep(0.02)
+    counts = ("succeeded", "failed", "completedIndexes")
+    assert {key: found["status"][key] for key in counts if key in found["status"]} == status
+    assert found["status"]["conditions"][-1]["type"] == ("Failed" if "failed" in status else "Complete")
+
+
+@pytest.mark.slow
+def test_a_deleted_job_leaves_no_process(objects: Objects, tmp_path: Path) -> None:
+    objects.create(plain_job("j", f"echo $$ > {tmp_path}/pid; exec sleep 60"))
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        time.sleep(0.02)
+    objects.delete("Job", "j")
+    assert objects.get("Job", "j") is None
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "text"),
+    [
+        (config() | {"dat": {}}, 'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: unknown field "dat"'),
+        (config(a=1), "json: cannot unmarshal number into Go struct field ConfigMap.data of type string"),  # type: ignore[arg-type]
+        (config() | {"data": ["a"]}, "json: cannot unmarshal array into Go struct field ConfigMap.data of type map[string]string"),
+        (
+            config("Bad_Name"),
+            'The ConfigMap "Bad_Name" is invalid: metadata.name: Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain',
+        ),
+        (config(**{"a b": "1"}), 'data[a b]: Invalid value: "a b": a valid config key must consist of'),
+        ({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}}, 'the Pod "p" cannot run on this machine'),
+        (
+            {"apiVersion": "v1", "metadata": {"name": "p"}},
+            "error validating data: kind not set; if you choose to ignore these errors, turn",
+        ),
+        (
+            {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "spec": {"template": 3}},
+            "a field has a type that Job does not",
+        ),
+    ],
+)
+def test_a_manifest_is_decoded_strictly(objects: Objects, manifest: Manifest, text: str) -> None:
+    with pytest.raises(ObjectError, match=re.escape(text)):
+        objects.create(manifest)
+
+
+def test_a_replaced_object_keeps_its_identity_and_nothing_else(objects: Objects) -> None:
+    made = objects.create(config(a="1"))
+    replaced = objects.replace(config(b="2"))
+    assert replaced["data"] == {"b": "2"}
+    assert replaced["metadata"]["uid"] == made["metadata"]["uid"]
+    with pytest.raises(ObjectError, match=r'^Error from server \(NotFound\): error when replacing .*: configmaps "none" not found$'):
+        objects.replace(config("none"))
+
+
+PATCHES = [
+    ("merge", {"data": {"a": None, "c": "3"}}, {"b": "2", "c": "3"}),
+    ("strategic", {"data": {"a": None}}, {"b": "2"}),
+    ("strategic", {"data": {"$patch": "replace", "z": "1"}}, {"z": "1"}),
+    ("json", [{"op": "add", "path": "/data/c~1d", "value": "3"}, {"op": "remove", "path": "/data/a"}], {"b": "2", "c/d": "3"}),
+    ("json", [{"op": "move", "from": "/data/a", "path": "/data/n"}], {"b": "2", "n": "1"}),
+    ("json", [{"op": "test", "path": "/data/a", "value": "1"}, {"op": "replace", "path": "/data/a", "value": "9"}], {"a": "9", "b": "2"}),
+]
+
+
+@pytest.mark.parametrize(("strategy", "change", "data"), PATCHES)
+def test_the_three_patches_of_the_api(objects: Objects, strategy: str, change: Any, data: dict[str, str]) -> None:
+    objects.create(config(a="1", b="2"))
+    assert objects.patch(config(), strategy, change)["data"] == data
+
+
+@pytest.mark.parametrize(
+    ("strategy", "change", "text"),
+    [
+        ("json", [{"op": "remove", "path": "/data/none"}], "The request is invalid: the server rejected our request"),
+        ("json", [{"op": "test", "path": "/data/a", "value": "2"}], "The request is invalid: the server rejected our request"),
+        ("json", {"data": {}}, "json: cannot unmarshal object into Go value of type jsonpatch.Patch"),
+    ],
+)
+def test_a_patch_that_does_not_fit_changes_nothing(objects: Objects, strategy: str, change: Any, text: str) -> None:
+    before = objects.create(config(a="1"))
+    with pytest.raises(ObjectError, match=re.escape(text)):
+        objects.patch(config(), strategy, change)
+    assert objects.get("ConfigMap", "settings") == before
+
+
+def test_a_strategic_patch_knows_which_lists_have_keys(objects: Objects) -> None:
+    before = {"containers": [{"name": "a", "env": [{"name": "X", "value": "1"}]}, {"name": "b"}], "args": ["1"]}
+    change = {"containers": [{"name": "a", "env": [{"name": "Y", "value": "2"}]}, {"name": "b", "$patch": "delete"}], "args": ["2"]}
+    assert patches.strategic(before, change) == {
+        "containers": [{"name": "a", "env": [{"name": "Y", "value": "2"}, {"name": "X", "value": "1"}]}],
+        "args": ["2"],
+    }
+
+
+def test_kinds_that_a_cluster_learned_know_no_strategic_patch(objects: Objects) -> None:
+    objects.create(workflow())
+    with pytest.raises(ObjectError, match="UnsupportedMediaType"):
+        objects.patch(workflow(), "strategic", {"metadata": {"labels": {"a": "b"}}})
 
 
 @pytest.mark.parametrize(

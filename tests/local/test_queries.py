@@ -149,3 +149,14 @@ def test_any_text_gives_a_text_or_an_error_of_ours(text: str) -> None:
     for query in (jsonpath, jq):
         with suppress(QueryError):
             assert isinstance(query(text, OBJECT), str)
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        *[("error(empty)", ""), ("limit(empty; .)", ""), ('"aXb" | gsub(empty; "y")', ""), ('"a" | [match("a"; empty)] | length', "0")],
+        *[('"ab" | sub("a", "b"; "c")', "cb\nac"), ('[limit(1, 2; 5, 6)] | join("")', "556")],
+    ],
+)
+def test_an_argument_of_jq_may_have_no_value_or_several(expression: str, text: str) -> None:
+    assert jq(expression, OBJECT) == text

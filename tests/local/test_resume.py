@@ -36,6 +36,12 @@ sys.exit(run.exit_code(end))
 """
 
 
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps see the current folder, wherever it lies."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
     """Starts a runner in a process of its own."""

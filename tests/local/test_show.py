@@ -61,8 +61,10 @@ def test_on_a_terminal_there_is_a_tree(tmp_path: Path) -> None:
 
 def test_a_running_step_shows_its_progress_as_a_bar_and_the_last_line_of_its_log(tmp_path: Path) -> None:
     tree = Tree(Screen())
-    node = {"id": "w-1", "displayName": "train", "type": "Pod", "phase": "Running", "boundaryID": "w", "startedAt": "2026-01-01T00:00:00Z"}
-    tree.folder, tree.workflow = tmp_path, {"metadata": {"name": "w"}, "status": {"phase": "Running", "nodes": {"w-1": node}}}
+    begun = {"phase": "Running", "startedAt": "2026-01-01T00:00:00Z"}
+    node = {"id": "w-1", "displayName": "train", "type": "Pod", "boundaryID": "w", **begun}
+    entry = {"id": "w", "displayName": "w", "type": "DAG", "children": ["w-1"], **begun}
+    tree.folder, tree.workflow = tmp_path, {"metadata": {"name": "w"}, "status": {"nodes": {"w": entry, "w-1": node}, **begun}}
     (tmp_path / "nodes/w-1").mkdir(parents=True)
     (tmp_path / "nodes/w-1/progress").write_text("45/90\n")
     (tmp_path / "nodes/w-1/main.log").write_text("step 40/90\nstep 45/90, loss 1.2\n")

@@ -12,7 +12,7 @@ from pipelines.local.expressions.errors import ExpressionError, UnsupportedFunct
 if TYPE_CHECKING:
     from pipelines.local.expressions.syntax import Node
 
-__all__ = ["ExpressionError", "UnsupportedFunction", "evaluate", "expand", "has", "names", "render", "required"]
+__all__ = ["ExpressionError", "UnsupportedFunction", "evaluate", "expand", "has", "holds", "infer", "names", "render", "required"]
 
 _ADDED = ("asInt", "asFloat", "jsonpath", "toJson", "sprig")
 
@@ -22,8 +22,41 @@ def evaluate(source: str, scope: Mapping[str, object]) -> object:
 
     Raises ExpressionError; UnsupportedFunction for a function that Argo knows and this runner does not.
     """
-    from pipelines.local.expressions.check import check
     from pipelines.local.expressions.run import run
+
+    return run(*_checked(source, scope))
+
+
+def holds(source: str, scope: Mapping[str, object]) -> bool:
+    """Whether a condition is true, as hooks, `depends` and retryStrategy ask. Raises ExpressionError, also for what is no bool.
+
+    Argo's words: argo-workflows v4.1.2 `util/expr/argoexpr/eval.go`.
+    """
+    from pipelines.local.expressions.run import run
+
+    checked = _checked(source, scope)
+    try:
+        value = run(*checked)
+    except UnsupportedFunction:
+        raise
+    except ExpressionError as error:
+        raise ExpressionError(f"unable to evaluate expression '{source}': {error}") from None
+    if not isinstance(value, bool):
+        raise ExpressionError(f"unable to cast expression result '{_as_text(value)}' to bool")
+    return value
+
+
+def _as_text(value: object) -> str:
+    """Go's verb %s, which shows the type of what is no text."""
+    if isinstance(value, str):
+        return value
+    kind = {int: "int=", float: "float64="}.get(type(value), "")
+    return f"%!s({kind}{golang.sprint(value)})" if value is None or kind else golang.sprint(value)
+
+
+def _checked(source: str, scope: Mapping[str, object]) -> "tuple[Node, str, dict[str, object]]":
+    """The expression as `run` takes it."""
+    from pipelines.local.expressions.check import check
     from pipelines.local.expressions.syntax import parse
 
     tree = parse(source)
@@ -32,7 +65,19 @@ def evaluate(source: str, scope: Mapping[str, object]) -> object:
         check(tree, source, full)
     except RecursionError:
         raise ExpressionError("expression is nested too deeply") from None
-    return run(tree, source, full)
+    return tree, source, full
+
+
+def infer(source: str, scope: Mapping[str, object]) -> str:
+    """The kind of the result (string, bool, unknown, …), nothing being run. Raises ExpressionError for what fails whatever the values are.
+
+    Unlike Argo, which knows no types inside maps, this takes those of the scope's values: a parameter is text.
+    """
+    from pipelines.local.expressions import check
+    from pipelines.local.expressions.syntax import parse
+
+    tree = parse(source)
+    return check.infer(tree, source, {**scope, **_functions(tree)}).kind
 
 
 def _functions(tree: "Node") -> dict[str, object]:

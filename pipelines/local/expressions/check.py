@@ -36,9 +36,14 @@ def check(tree: Node, source: str, scope: Mapping[str, object]) -> None:
     _Checker(source, scope).visit(tree)
 
 
+def infer(tree: Node, source: str, scope: Mapping[str, object]) -> Type:
+    """The type of the result where the scope's nested values are of their final types; raises ExpressionError for what cannot be right."""
+    return _Checker(source, scope, exact=True).visit(tree)
+
+
 class _Checker:
-    def __init__(self, source: str, scope: Mapping[str, object]) -> None:
-        self.source, self.scope = source, scope
+    def __init__(self, source: str, scope: Mapping[str, object], exact: bool = False) -> None:
+        self.source, self.scope, self.exact = source, scope, exact
         self.loops: list[tuple[str, Type]] = []
         self.variables: list[tuple[str, Type]] = []
 
@@ -123,13 +128,22 @@ class _Checker:
             return UNKNOWN
         if of.kind == "map":
             if by.kind in ("string", "unknown"):
-                return INTERFACE
+                return type_of(self.value(node)) if self.exact else INTERFACE
             raise self.error(key, f"cannot use {by.text} to get an element from {of.text}")
         if of.kind in ("array", "bytes"):
             if by.kind in ("int", "unknown"):
                 return of.element or INT
             raise self.error(key, f"array elements can only be selected using an integer (got {by.text})")
         raise self.error(node, _no_field(node, of, by, key))
+
+    def value(self, node: Node) -> object:
+        """What stands at a path of plain names; an object of no known type where that is not to be told."""
+        if node.kind == "name":
+            return self.scope.get(str(node.value), ...)
+        if node.kind != "member" or node.parts[1].kind != "string":
+            return ...
+        around = self.value(node.parts[0])
+        return around.get(str(node.parts[1].value), ...) if isinstance(around, Mapping) else ...
 
     def _slice(self, node: Node) -> Type:
         of = self.visit(node.parts[0])

@@ -5,10 +5,12 @@ Those that Argo has and this table has not raise UnsupportedFunction; `env` and 
 
 import base64
 import hashlib
+import math
 import posixpath
 import re
 import zlib
 from collections.abc import Callable, Mapping
+from itertools import islice
 
 from pipelines.local import golang, gotime, re2
 from pipelines.local.expressions import values
@@ -106,6 +108,8 @@ def _substring(start: int, end: int, of: str) -> str:
 
 
 def _indent(spaces: int, of: str) -> str:
+    if spaces * (of.count("\n") + 1) >= 1_000_000:
+        raise Panic("memory budget exceeded")
     return " " * spaces + of.replace("\n", "\n" + " " * spaces)
 
 
@@ -132,40 +136,28 @@ def _raw_json(of: object) -> str:
     return _json(of).replace("\\u003c", "<").replace("\\u003e", ">").replace("\\u0026", "&")
 
 
-def _pattern(regex: str) -> re.Pattern[str]:
+def _pattern(regex: str) -> re2.Regexp:
     try:
-        return re2.compile(to_text(regex)).python
+        return re2.compile(to_text(regex))
     except re2.PatternError as error:
         raise Panic(f"regexp: Compile({golang.quote(regex)}): {error}") from None
 
 
-def _expand(replacement: str) -> Callable[[re.Match[str]], str]:
-    """Go's `$1`, `${name}`, `$$`; a name takes as many letters as it can."""
-
-    def one(found: re.Match[str], name: str) -> str:
-        try:
-            return found[int(name) if name.isdigit() else name] or ""
-        except (IndexError, ValueError):
-            return ""
-
-    reference = re.compile(r"\$(?:\{(\w+)\}|(\w+)|(\$))")
-    return lambda found: reference.sub(lambda sign: sign[3] or one(found, sign[1] or sign[2]), replacement)
+def _find(regex: str, of: str) -> str:
+    found = _pattern(regex).find(of)
+    return found.whole if found else ""
 
 
 def _find_all(regex: str, of: str, most: int) -> list[object]:
-    found: list[object] = [match[0] for match in _pattern(regex).finditer(of)]
-    return found if most < 0 else found[:most]
+    return [match.whole for match in islice(_pattern(regex).find_all(of), most if most >= 0 else None)]
 
 
-def _split_pattern(regex: str, of: str, most: int) -> list[object]:
-    parts, at = list[object](), 0
-    for match in _pattern(regex).finditer(of):
-        if most >= 0 and len(parts) + 1 >= most:
-            break
-        if match.end() > match.start():
-            parts.append(of[at : match.start()])
-            at = match.end()
-    return [] if most == 0 else [*parts, of[at:]]
+def _replace_all(regex: str, of: str, by: str) -> str:
+    return _pattern(regex).replace(of, lambda match: match.expand(by))
+
+
+def _replace_all_literal(regex: str, of: str, by: str) -> str:
+    return _pattern(regex).replace(of, lambda _: by)
 
 
 def _sequence(of: object) -> list[object]:
@@ -180,6 +172,15 @@ def _until(start: int, stop: int, step: int) -> list[object]:
     if abs(stop - start) // abs(step) >= 1_000_000:
         raise Panic("memory budget exceeded")
     return [*range(start, stop, step)]
+
+
+def _round(of: object, places: int, up: float = 0.5) -> float:
+    """Up from this fraction on, else down, also below zero. https://github.com/Masterminds/sprig/blob/v3.3.0/numeric.go"""
+    power = golang.power(10.0, float(places))
+    digits = number(of) * power
+    if not math.isfinite(digits):
+        return golang.divide(digits, power)
+    return golang.divide(float(math.ceil(digits) if math.modf(digits)[0] >= up else math.floor(digits)), power)
 
 
 def _merge(*maps: Mapping[str, object]) -> dict[str, object]:
@@ -274,12 +275,12 @@ _STRINGS: dict[str, Callable[..., object]] = {
     "b64dec": _decoded(lambda of: base64.b64decode(of, validate=True)),
     "b32enc": lambda of: base64.b32encode(of.encode()).decode(),
     "b32dec": _decoded(base64.b32decode),
-    **dict.fromkeys(("regexMatch", "mustRegexMatch"), lambda regex, of: _pattern(regex).search(of) is not None),
-    **dict.fromkeys(("regexFind", "mustRegexFind"), lambda regex, of: ((found := _pattern(regex).search(of)) and found[0]) or ""),
+    **dict.fromkeys(("regexMatch", "mustRegexMatch"), lambda regex, of: _pattern(regex).search(of)),
+    **dict.fromkeys(("regexFind", "mustRegexFind"), _find),
     **dict.fromkeys(("regexFindAll", "mustRegexFindAll"), _find_all),
-    **dict.fromkeys(("regexReplaceAll", "mustRegexReplaceAll"), lambda regex, of, by: _pattern(regex).sub(_expand(by), of)),
-    **dict.fromkeys(("regexReplaceAllLiteral", "mustRegexReplaceAllLiteral"), lambda regex, of, by: _pattern(regex).sub(lambda _: by, of)),
-    **dict.fromkeys(("regexSplit", "mustRegexSplit"), _split_pattern),
+    **dict.fromkeys(("regexReplaceAll", "mustRegexReplaceAll"), _replace_all),
+    **dict.fromkeys(("regexReplaceAllLiteral", "mustRegexReplaceAllLiteral"), _replace_all_literal),
+    **dict.fromkeys(("regexSplit", "mustRegexSplit"), lambda regex, of, most: _pattern(regex).split(of, most)),
     "regexQuoteMeta": lambda of: re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", of),
 }
 _NUMBERS: dict[str, Callable[..., object]] = {
@@ -300,7 +301,7 @@ _NUMBERS: dict[str, Callable[..., object]] = {
     "minf": lambda *of: min(map(number, of)),
     "ceil": lambda of: BUILTINS["ceil"](number(of)),
     "floor": lambda of: BUILTINS["floor"](number(of)),
-    "round": lambda of, digits, *rest: golang.divide(values.to_float(BUILTINS["round"](number(of) * 10**digits)), 10.0**digits),
+    "round": _round,
     "until": lambda stop: _until(0, stop, 1 if stop >= 0 else -1),
     "untilStep": _until,
 }

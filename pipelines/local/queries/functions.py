@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cmp_to_key
 
-from pipelines.local import golang, re2
+from pipelines.local import golang
 from pipelines.local.queries import QueryError
+from pipelines.local.queries.patterns import PATTERNS
 from pipelines.local.queries.values import KINDS, Broken, as_number, compare, describe, is_number, kind_of, order, text, truthy
 
 Argument = Callable[[object], Iterator[object]]
@@ -90,32 +91,6 @@ def _join(value: object, glue: object) -> str:
 
 def _strip(value: object, part: object, method: str) -> object:
     return getattr(value, method)(part) if isinstance(value, str) and isinstance(part, str) else value
-
-
-def _pattern(regex: object, flags: object = None) -> re.Pattern[str]:
-    try:
-        letters = "".join(flag for flag in _to_text(flags or "") if flag in "isx")
-        return re2.compile((f"(?{letters.replace('x', '')})" if letters.strip("x") else "") + text(regex)).python
-    except re2.PatternError as error:
-        raise Broken(f"invalid regular expression {golang.quote(_to_text(regex))}: {error}") from None
-
-
-def _found(value: object, regex: object, flags: object = None) -> Iterator[re.Match[str]]:
-    matches = _pattern(regex, flags).finditer(text(value))
-    return matches if "g" in _to_text(flags or "") else iter([match] if (match := next(matches, None)) else [])
-
-
-def _match(found: re.Match[str]) -> dict[str, object]:
-    names = {number: name for name, number in found.re.groupindex.items()}
-    captures = [
-        {"offset": found.start(index), "length": len(found[index] or ""), "string": found[index], "name": names.get(index)}
-        for index in range(1, (found.re.groups or 0) + 1)
-    ]
-    return {"offset": found.start(), "length": len(found[0]), "string": found[0], "captures": captures}
-
-
-def _substituted(value: object, regex: object, by: Argument, most: int) -> Iterator[object]:
-    yield _pattern(regex).sub(lambda found: text(next(by(found.groupdict()), "")), text(value), count=most)
 
 
 def _sorted(value: object, by: Argument | None = None) -> list[object]:
@@ -203,6 +178,8 @@ def _limited(count: object, source: Iterator[object]) -> Iterator[object]:
 
 
 def _descended(value: object, step: Argument) -> Iterator[object]:
+    if isinstance(value, str) and len(value) > 1_000_000:
+        raise QueryError("jq recurse into texts of more than a million characters is not supported locally")
     yield value
     for below in step(value):
         yield from _descended(below, step)
@@ -255,15 +232,7 @@ FUNCTIONS: dict[tuple[str, int], Callable[..., Iterator[object]]] = {
     ("endswith", 1): _plain(lambda value, part: text(value).endswith(text(part))),
     ("split", 1): _plain(lambda value, part: compare("/", text(value), text(part))),
     ("join", 1): _plain(_join),
-    **dict.fromkeys((("test", 1), ("test", 2)), _plain(lambda value, regex, flags=None: any(True for _ in _found(value, regex, flags)))),
-    ("match", 1): lambda value, regex: (_match(found) for one in regex(value) for found in _found(value, one)),
-    ("match", 2): lambda value, regex, flags: (_match(found) for one in regex(value) for found in _found(value, one, next(flags(value)))),
-    ("capture", 1): lambda value, regex: (found.groupdict() for one in regex(value) for found in _found(value, one)),
-    ("scan", 1): lambda value, regex: (
-        list(found.groups()) if found.re.groups else found[0] for one in regex(value) for found in _found(value, one, "g")
-    ),
-    ("sub", 2): lambda value, regex, by: _substituted(value, next(regex(value)), by, 1),
-    ("gsub", 2): lambda value, regex, by: _substituted(value, next(regex(value)), by, 0),
+    **PATTERNS,
     ("select", 1): lambda value, test: (value for result in test(value) if truthy(result)),
     ("map", 1): lambda value, by: iter([[result for part in _parts(value) for result in by(part)]]),
     ("map_values", 1): lambda value, by: iter([_mapped(value, by)]),
@@ -271,12 +240,12 @@ FUNCTIONS: dict[tuple[str, int], Callable[..., Iterator[object]]] = {
     ("recurse", 1): _descended,
     ("empty", 0): lambda value: iter([]),
     ("error", 0): lambda value: _error(value),
-    ("error", 1): lambda value, message: _error(next(message(value))),
+    ("error", 1): lambda value, message: (result for one in message(value) for result in _error(one)),
     ("first", 0): _plain(lambda value: None if value is None else next(iter(_list(value)), None)),
     ("last", 0): _plain(lambda value: None if value is None else next(iter(_list(value)[-1:]), None)),
     ("first", 1): lambda value, source: _limited(1, source(value)),
     ("last", 1): lambda value, source: iter(list(source(value))[-1:]),
-    ("limit", 2): lambda value, count, source: _limited(next(count(value)), source(value)),
+    ("limit", 2): lambda value, count, source: (result for one in count(value) for result in _limited(one, source(value))),
     ("nth", 1): _plain(lambda value, index: (_list(value)[int(as_number(index)) :] or [None])[0]),
     ("any", 0): _plain(lambda value: any(map(truthy, _parts(value)))),
     ("all", 0): _plain(lambda value: all(map(truthy, _parts(value)))),
