@@ -22,12 +22,13 @@ run: .venv/.done ## the whole pipeline on this machine: from data to a probed en
 	@$(BIN)/fleece demo
 	@$(BIN)/fleece run finetune
 
-check: .venv/.done ## format, lint, types, imports, compiled files, fast tests
+check: .venv/.done ## format, lint, types, imports, compiled files and what is wrong with them, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/fleece compile --check
+	$(BIN)/fleece lint --strict
 	$(BIN)/pytest -q -n 2 -m "not slow"
 
 test: check ## check, and every slow test on real components
@@ -47,6 +48,10 @@ bench-run: .venv/.done ## wall time of the demo over the sum of the raw tools ru
 bench-runner: .venv/.done ## CPU seconds of five no-op steps, and of compiling every template
 	$(BIN)/python -m benchmarks.runner
 
+conformance: .venv/.done ## Argo's own examples on the local runner and under the linter: make conformance ARGO=<checkout of argo-workflows>
+	@test -d "$(ARGO)/examples" || { echo "make conformance ARGO=<a checkout of argoproj/argo-workflows>: no examples/ in '$(ARGO)'"; exit 64; }
+	$(BIN)/python -m tests.argo.conformance $(ARGO)
+
 lock: .venv/.done ## resolve every dependency set again
 	$(UV) pip compile -q pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --upgrade -o requirements.lock
 	for image in core train evaluate; do $(UV) pip compile -q pyproject.toml --extra core --extra $$image --python-version 3.11 \
@@ -56,4 +61,4 @@ clean: ## forget runs, models and endpoints of this machine (.fleece), keep .ven
 	-@test ! -x $(BIN)/fleece || $(BIN)/fleece serve stop
 	rm -rf .fleece
 
-.PHONY: help setup run check test compile format bench-run bench-runner lock clean
+.PHONY: help setup run check test compile format bench-run bench-runner conformance lock clean

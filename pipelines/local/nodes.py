@@ -71,12 +71,16 @@ class Nodes:
         self.scope = f"local/{workflow}"
         self.changed: dict[str, None] = {}
         self.exact: dict[str, tuple[float, float]] = {}
+        self._ids = {workflow: workflow}
+        self._linked: set[tuple[str, str]] = set()
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.all.values())
 
     def id(self, name: str) -> str:
-        return name if name == self.workflow else f"{self.workflow}-{fnv1a(name)}"
+        if name not in self._ids:
+            self._ids[name] = f"{self.workflow}-{fnv1a(name)}"
+        return self._ids[name]
 
     def get(self, name: str) -> Node | None:
         return self.all.get(self.id(name))
@@ -147,6 +151,9 @@ class Nodes:
     def link(self, parent: Node, child_name: str) -> None:
         """Make one node the child of another, once."""
         child = self.id(child_name)
+        if (parent["id"], child) in self._linked:
+            return
+        self._linked.add((parent["id"], child))
         children = parent.setdefault("children", [])
         if child not in children:
             children.append(child)
