@@ -62,7 +62,9 @@ def write(file: Path, before: list[list[int]], command: list[str], **more: Any) 
 
 def run(file: Path, *options: str) -> None:
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-m", "pipelines.local", str(file), *options], cwd=file.parent, env=env, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "pipelines.local", str(file), *options], cwd=file.parent, env=env, check=True, capture_output=True
+    )
 
 
 def median(work: Callable[[], object], runs: int) -> tuple[float, float]:

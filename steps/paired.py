@@ -163,8 +163,14 @@ def _binomial_tail(k: int, n: int, p: float) -> float:
         return 1.0
     if p <= 0:
         return 0.0
-    whole, yes, no = math.lgamma(n + 1), math.log(p), math.log1p(-p)
-    return math.fsum(math.exp(whole - math.lgamma(i + 1) - math.lgamma(n - i + 1) + i * yes + (n - i) * no) for i in range(k, n + 1))
+    ways, yes, no = _log_ways(n), math.log(p), math.log1p(-p)
+    return math.fsum(math.exp(ways[i] + i * yes + (n - i) * no) for i in range(k, n + 1))
+
+
+@lru_cache(maxsize=8)
+def _log_ways(n: int) -> list[float]:
+    """Logarithms of the ways to choose 0..n of n; a bisection asks for the same n sixty times."""
+    return [math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) for i in range(n + 1)]
 
 
 def _falling(value: Callable[[float], float], low: float, high: float) -> float:

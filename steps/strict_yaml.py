@@ -13,22 +13,21 @@ import yaml
 from steps.faults import BadInput
 
 LONGEST_BYTES = 1 << 20
+DEEPEST = 100
+"""Levels of lists and maps in one another; libyaml composes by recursion in C."""
 # The floats of YAML 1.2, as OmegaConf has them; PyYAML's own pattern reads 1e-3 as text.
 _FLOAT = re.compile(r"^[-+]?(?:(?:[0-9][0-9_]*)(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)|(?:[0-9][0-9_]*)?\.[0-9_]+(?:[eE][-+]?[0-9]+)?"
                     r"|[0-9][0-9_]*\.|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$")  # fmt: skip
 
 
-class _Loader(yaml.SafeLoader):
+_BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads ten times as fast; a build of PyYAML may lack it
+
+
+class _Loader(_BASE):  # type: ignore[misc]  # the C loader has no type
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own class attribute
         first: [(tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:float")]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's stubs leave it open
-            raise yaml.MarkedYAMLError(problem="found an alias; write the value out", problem_mark=event.start_mark)
-        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -57,7 +56,9 @@ def load(data: bytes, where: str) -> dict[str, Any]:
     if len(data) > LONGEST_BYTES:
         raise BadInput(f"{where} has {len(data)} bytes; a configuration file has at most {LONGEST_BYTES}. Is it the right file?")
     try:
-        content = yaml.load(data.decode(), _Loader)  # noqa: S506 - a SafeLoader
+        text = data.decode()
+        _bounded(text, where)
+        content = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except UnicodeDecodeError as error:
         raise BadInput(f"{where} is no UTF-8 text (byte {error.start}); save it as UTF-8") from None
     except yaml.MarkedYAMLError as error:
@@ -66,11 +67,21 @@ def load(data: bytes, where: str) -> dict[str, Any]:
         raise BadInput(f"{where}{at}: {error.problem or error.context}; correct the YAML") from None
     except yaml.YAMLError as error:
         raise BadInput(f"{where}: {' '.join(str(error).split())}; correct the YAML") from None
-    except RecursionError:
-        raise BadInput(f"{where} is nested too deeply; a configuration file has a few levels") from None
     if not isinstance(content, dict):
         raise BadInput(f"{where} holds {_kind(content)}, not keys and values; see configs/demo for the form")
     return content
+
+
+def _bounded(text: str, where: str) -> None:
+    """Refuse an alias, and what is nested too deeply, before anything is composed."""
+    depth = 0
+    for event in yaml.parse(text, _BASE):
+        if isinstance(event, yaml.AliasEvent):
+            mark: Any = event.start_mark
+            raise yaml.MarkedYAMLError(problem="found an alias; write the value out", problem_mark=mark)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise BadInput(f"{where} is nested deeper than {DEEPEST} levels; a configuration file has a few")
 
 
 def _kind(content: Any) -> str:

@@ -20,7 +20,7 @@ class Task(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    task: str = Field(pattern=r"^[A-Za-z0-9][-\w.]{0,99}$")
+    task: str = Field(pattern=r"^[A-Za-z0-9][-\w.]*$", max_length=100)
     output_type: Literal["generate_until", "loglikelihood_rolling"]
     prompt: str
     target: str

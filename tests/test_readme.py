@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 import pytest
-import yaml
 
 from pipelines.cli import main
 from pipelines.compile import TEMPLATES
+from pipelines.local import documents
 from steps.faults import BY_CODE
 
 PROJECT = Path(__file__).parents[1]
@@ -41,7 +41,7 @@ def test_every_template_is_in_the_table_with_its_parameters() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", README, re.MULTILINE))
     assert set(rows) == set(TEMPLATES)
     for name, parameters in rows.items():
-        spec = yaml.safe_load((PROJECT / "workflow-templates" / f"{name}.yaml").read_text())["spec"]
+        spec = documents.read(PROJECT / "workflow-templates" / f"{name}.yaml")[0]["spec"]
         declared = [one["name"] for one in spec.get("arguments", {}).get("parameters", [])]
         assert parameters.strip() == (", ".join(declared) or "none")
 

@@ -197,7 +197,7 @@ def _why(one: Expression, name: str) -> str:
 
 
 def _close(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1, 0.7)
+    near = [one for one in known if one.lower() == name.lower()] or difflib.get_close_matches(name, known, 1, 0.7)
     return f"; did you mean `{near[0]}`?" if near else ""
 
 

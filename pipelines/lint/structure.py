@@ -1,11 +1,14 @@
 """The faults that Argo's validator finds, as rules: the same walk as when a workflow is submitted to the local runner."""
 
+import re
 from collections.abc import Iterator
 
+from pipelines.lint import global_names, tags
 from pipelines.lint.findings import Finding, Rule, Severity
 from pipelines.lint.subject import Subject
 from pipelines.lint.vocabulary import UNKNOWN_WORD
 from pipelines.local import submission
+from pipelines.local.faults import Fault
 
 _REFUSED = "Argo refuses the workflow when it is linted or submitted; made past both, it ends at once as `invalid spec`."
 
@@ -73,6 +76,15 @@ def check_structure(subject: Subject) -> Iterator[Finding]:
         foreign = subject.referred is not None and fault.path[: len(subject.at) + 1] == (*subject.at, "templates")
         if not fault.elsewhere and not foreign and fault.rule in _BY_ID:
             yield Finding(_BY_ID[fault.rule], fault.path, fault.message)
+        elif not fault.elsewhere and not foreign and _is_early(subject, fault):
+            yield Finding(tags.UNRESOLVED, fault.path, fault.message)
+
+
+def _is_early(subject: Subject, fault: Fault) -> bool:
+    """Whether a tag of a global output stands before the step that makes it; if nothing does, the rules on tags say so."""
+    tag = re.search(r"\{\{\s*(workflow\.outputs\.[^}]*?)\s*\}\}$", fault.message)
+    known = global_names.of_workflow(subject)
+    return fault.rule == tags.UNRESOLVED.id and tag is not None and (known.has(tag[1]) or known.artifact(tag[1]))
 
 
 def _find(subject: Subject) -> submission.Find:

@@ -237,7 +237,8 @@ def _misspelt(path: Path, name: str, word: str) -> Iterator[Finding]:
         yield Finding(MISSPELT, path, f"{shown(name)} does not say whose {word}: inputs or workflow?")
     elif near or same or (re.search(r"\.(parameters|artifacts|outputs)\.", name) and re.fullmatch(r"[\w-]+", word)):
         meant = next((w for w in WORDS if w.lower() == (near or same or [""])[0].lower()), "inputs")
-        yield Finding(MISSPELT, path, f"{shown(name)} is not replaced; did you mean `{meant}…`?")
+        hint = f"; did you mean `{meant}…`?" if meant != word else " here"
+        yield Finding(MISSPELT, path, f"{shown(name)} is not replaced{hint}")
 
 
 def _close(name: str, known: Iterable[str]) -> str:

@@ -64,24 +64,29 @@ def located(artifact: dict[str, Any]) -> bool:
     return any(artifact.get(kind) is not None for kind in LOCATIONS)
 
 
-def with_values(given: Arguments) -> Arguments:
-    """Those parameters that have a value, or a place to get it from."""
-    kept = [p for p in given.get("parameters") or [] if p.get("value") is not None or p.get("valueFrom") is not None]
-    return given | {"parameters": kept}
-
-
-def supplied(given: Arguments, called: Template | None, at: Path) -> Iterator[Fault]:
-    """Inputs that a call leaves out and that have nothing to fall back on."""
+def supplied(given: Arguments, called: Template | None, at: Path, empty: bool = True) -> Iterator[Fault]:
+    """Inputs that a call leaves out and that have nothing to fall back on. `empty`: an argument that says nothing counts as given."""
     what = f"templates.{(called or {}).get('name', '')} inputs"
-    names = {kind: {g.get("name") for g in given.get(kind) or []} for kind in ("parameters", "artifacts")}
+    passed = {p.get("name"): p for p in given.get("parameters") or []}
     wanted = (called or {}).get("inputs") or {}
     for parameter in wanted.get("parameters") or []:
-        has = any(parameter.get(key) is not None for key in ("value", "default", "valueFrom"))
-        if parameter.get("name") not in names["parameters"] and not has:
+        argument = passed.get(parameter.get("name"))
+        if not _has_value(parameter if argument is None else argument) and not (empty and argument and _says_nothing(argument)):
             yield Fault("missing-argument", at, f"{what}.parameters.{parameter.get('name')} was not supplied")
+    artifacts = {a.get("name") for a in given.get("artifacts") or []}
     for artifact in wanted.get("artifacts") or []:
-        if artifact.get("name") not in names["artifacts"] and not artifact.get("optional") and not located(artifact):
+        if artifact.get("name") not in artifacts and not artifact.get("optional") and not located(artifact):
             yield Fault("missing-argument", at, f"{what}.artifacts.{artifact.get('name')} was not supplied")
+
+
+def _says_nothing(argument: dict[str, Any]) -> bool:
+    return argument.get("value") is None and argument.get("valueFrom") is None
+
+
+def _has_value(parameter: dict[str, Any]) -> bool:
+    """An argument's own source takes the place of the input's value and default, and of sources only a ConfigMap is asked."""
+    source = parameter.get("valueFrom") or {}
+    return source.get("configMapKeyRef") is not None or any(parameter.get(key) is not None for key in ("value", "default"))
 
 
 # --- steps and tasks -----------------------------------------------------------------------------------------------------------

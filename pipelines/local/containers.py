@@ -79,7 +79,7 @@ def prepare(machine: Machine, node: Node, template: Template, folder: Path, capt
     except (artifacts.ArtifactError, OSError) as error:
         raise CannotStart(str(error)) from None
     for path in paths.declared(template):
-        pod.paths.local(path).parent.mkdir(parents=True, exist_ok=True)
+        pod.paths.from_image(path).mkdir(parents=True, exist_ok=True)
     return pod
 
 

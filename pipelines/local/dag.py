@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipelines.local import assessment, depends, graph, hooks, memoize, references, scope, tags, when
+from pipelines.local.caller import Around, Call, NodeError
 from pipelines.local.library import CALLED
+from pipelines.local.limits import Waiting
 from pipelines.local.loops import Expanded
 from pipelines.local.nodes import BAD, COMPLETED, Node, Template, fulfilled
 
 if TYPE_CHECKING:
-    from pipelines.local.engine import Around, Call, Engine
+    from pipelines.local.engine import Engine
 
 Task = dict[str, Any]
 
@@ -21,7 +23,7 @@ class Dag:
     engine: "Engine"
     node: Node
     template: Template
-    around: "Around"
+    around: Around
     tasks: dict[str, Task]
     visited: set[str] = field(default_factory=set)
     faults: dict[str, str] = field(default_factory=dict)
@@ -33,7 +35,7 @@ class Dag:
         return self.engine.nodes.get(self.name(task))
 
 
-def run(engine: "Engine", name: str, call: "Call", template: Template, around: "Around") -> Node:
+def run(engine: "Engine", name: str, call: Call, template: Template, around: Around) -> Node:
     """Bring a dag one step further."""
     node = engine.nodes.get(name) or engine.begin(name, "DAG", call, template, around, "Running")
     engine.enclose(node, template)
@@ -60,8 +62,6 @@ def run(engine: "Engine", name: str, call: "Call", template: Template, around: "
 
 def _target(this: Dag, task: str) -> None:
     """Run a target. Its hooks are looked at once more, as it may have begun or ended in this pass; what is wrong with them ends the dag."""
-    from pipelines.local.engine import NodeError
-
     step(this, task)
     node = this.task_node(task)
     if node is not None:
@@ -172,9 +172,6 @@ def _expanded(this: Dag, name: str) -> Expanded | None:
 
 def _member(this: Dag, name: str, task: Task) -> str:
     """Bring one task, or one member of its loop, one step further; how that went, for `Expanded.advance`."""
-    from pipelines.local.engine import Around, NodeError
-    from pipelines.local.limits import Waiting
-
     full = this.name(task["name"])
     node = this.engine.nodes.get(full)
     if node is None:
@@ -183,6 +180,8 @@ def _member(this: Dag, name: str, task: Task) -> str:
         if reason is not None:
             _new(this, name, full, "Skipped", *reason)
             return "ended"
+    elif node["id"] in this.engine.leaves:
+        return "open"
     call = {k: task[k] for k in CALLED if k in task} | {"kind": "tasks", "name": task["name"]}
     around = Around(this.node["id"], exit=this.around.exit, depth=this.around.depth + 1)
     try:

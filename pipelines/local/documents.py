@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from pipelines.local import gojson
 from pipelines.local.faults import Refused
 
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -21,7 +22,21 @@ DEEPEST = 200
 
 
 class Loader(_BASE):  # type: ignore[misc]  # the C loader has no type
-    """go-yaml's view of plain scalars: `1e3` is a number, `y` a boolean, a date is text."""
+    """go-yaml's view of plain scalars: `1e3` is a number, `y` a boolean, a date is text. As keys they are text again, as in JSON."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[str, Any]:
+        return {_key(key, node): value for key, value in super().construct_mapping(node, deep).items()}
+
+
+def _key(key: object, node: Any) -> str:
+    """`y: 1` is `{"true": 1}`. https://github.com/kubernetes-sigs/yaml/blob/v1.6.0/yaml.go convertToJSONableObject"""
+    if isinstance(key, str):
+        return key
+    if isinstance(key, bool):
+        return str(key).lower()
+    if isinstance(key, int | float):
+        return gojson.number(key)
+    raise yaml.constructor.ConstructorError(problem=f"a key that is {'null' if key is None else 'no scalar'}", problem_mark=node.start_mark)
 
 
 Loader.yaml_implicit_resolvers = {}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import load, locks, state, tags, volumes, workflow
+from pipelines.local import load, locks, objectfile, state, tags, volumes, workflow
 from pipelines.local.clock import Clock, seconds
 from pipelines.local.containers import Machine
 from pipelines.local.engine import Engine
@@ -73,9 +73,12 @@ class Driver:
         if resumed:
             self.adopt(first["metadata"]["name"])
         while any(not s.over for s in self.sessions.values()):
-            for session in list(self.sessions.values()):
+            turn = 0
+            while turn < len(self.sessions):  # a run that another one starts has its turn too
+                session = list(self.sessions.values())[turn]
                 if not session.over:
                     session.advance(stopped_by())
+                turn += 1
             self.wait()
         for session in self.sessions.values():
             session.obey()  # what came too late is told so
@@ -159,7 +162,7 @@ class Driver:
             self.add(state.read(self.home, name), resumed=True)
             return
         try:
-            found = load.document(child, [self.templates])
+            found = load.document(child, [self.templates], self.images)
         except Refused as error:
             raise ObjectError(f"Error from server (BadRequest): {error}") from None
         made = workflow.make(found, {}, child["metadata"]["namespace"], {}, name, self.clock.now())
@@ -214,7 +217,8 @@ class Driver:
             folder = self.warm(environment) if name.removesuffix("*") in text else ""
             table[name] = {"bin": environment.bin, "env": environment.env} | ({"warm": folder} if folder else {})
         if table:
-            state.write(self.home / "images.json", json.dumps(table))
+            with objectfile.locked(self.home):
+                state.write(self.home / "images.json", json.dumps(table))
 
     def warm(self, environment: Environment) -> str:
         """The folder with a `python` that starts ahead of time with modules loaded; empty when the environment wants none."""

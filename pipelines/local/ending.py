@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pipelines.local import clock, expressions, gojson, hooks, library, tags
+from pipelines.local.caller import Around, NodeError
 from pipelines.local.limits import Waiting
 from pipelines.local.nodes import BAD, Node, fulfilled, pod_name
 
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 
 def exit_handler(engine: "Engine", entry: Node) -> Node | None:
     """Run `onExit` of the workflow; None when there is none, or none is to run. NodeError when it cannot be begun."""
-    from pipelines.local.engine import Around, NodeError
-
     hook = hooks.on_exit(engine.spec, engine.spec.get("arguments"))
     if hook is None or (engine.shutdown == "Terminate" and engine.nodes.get(f"{engine.name}.onExit") is None):
         return None

@@ -11,16 +11,15 @@ from typing import Any, Protocol
 
 from pipelines.local import (
     arguments,
+    beginning,
     clock,
     dag,
     ending,
-    expressions,
     hooks,
     library,
     limits,
     locks,
     memoize,
-    metadata,
     podspec,
     retries,
     scope,
@@ -28,22 +27,15 @@ from pipelines.local import (
     steps,
     suspension,
     synchronization,
-    tags,
     workflow,
 )
+from pipelines.local.caller import EVALUATION, Around, Call, NodeError
 from pipelines.local.limits import Waiting
 from pipelines.local.nodes import Node, Nodes, Template, fulfilled, pod_name, template_type
-
-Call = dict[str, Any]
 
 DEEPEST = 100
 _TOO_DEEP = "Maximum recursion depth exceeded. See https://argo-workflows.readthedocs.io/en/release-4.1/scaling/#maximum-recursion-depth"
 _RESULT = re.compile(r"""(?:tasks|steps)(?:\.([-\w]+)|\[['"]([-\w]+)['"]\])\??\.outputs\??\.result\b""")
-EVALUATION = (tags.TagError, expressions.ExpressionError)
-
-
-class NodeError(Exception):
-    """A node could not be made or went wrong in the controller; its node says so already."""
 
 
 class Leaves(Protocol):
@@ -59,16 +51,6 @@ class Leaves(Protocol):
     def stopping(self) -> bool: ...
     def __contains__(self, node_id: object) -> bool: ...
     def __len__(self) -> int: ...
-
-
-@dataclass
-class Around:
-    """Where a template is called from."""
-
-    boundary: str = ""
-    flag: dict[str, bool] | None = None
-    exit: bool = False
-    depth: int = 1
 
 
 @dataclass
@@ -115,8 +97,8 @@ class Engine:
             self.finish(*self.verdict)
             return
         try:
-            self.set_parameters()
-            self.set_metadata()
+            beginning.set_parameters(self)
+            beginning.set_metadata(self)
             self.caches.keep(self.nodes)
             synchronization.release(self)
             if synchronization.hold_workflow(self):
@@ -169,34 +151,6 @@ class Engine:
         if self.over:
             return
         self.status["phase"] = "Pending" if not self.nodes.all else "Running"
-
-    def set_parameters(self) -> None:
-        """Workflow parameters from ConfigMaps, once (argo-data-flow 016, 017)."""
-        for parameter in (self.spec.get("arguments") or {}).get("parameters") or []:
-            source = (parameter.get("valueFrom") or {}).get("configMapKeyRef")
-            if source is None or "value" in parameter:
-                continue
-            try:
-                parameter["value"] = arguments.from_config_map(source, self.maps)
-            except arguments.NoValue as error:
-                if "default" not in parameter["valueFrom"]:
-                    what = f"global parameter {parameter['name']} from configmap with name {source['name']} and key {source['key']}"
-                    raise arguments.ArgumentError(f"failed to set global parameters: failed to set {what}: {error}") from None
-                parameter["value"] = parameter["valueFrom"]["default"]
-            self.globals |= scope.of_workflow(self.object, self.spec)
-
-    def set_metadata(self) -> None:
-        """The workflow's own labels and annotations, before anything has run; from then on tags may name them."""
-        if self.nodes.all or not self.spec.get("workflowMetadata"):
-            return
-        try:
-            for kind, found in metadata.asked_for(self.spec, self.globals).items():
-                if found:
-                    self.object["metadata"][kind] = (self.object["metadata"].get(kind) or {}) | found
-        except (metadata.MetadataError, *EVALUATION) as error:
-            raise NodeError(str(error)) from None
-        self.globals |= scope.of_workflow(self.object, self.spec)
-        self.dirty = True
 
     @property
     def over(self) -> bool:
@@ -365,5 +319,5 @@ class Engine:
         if saved:
             return
         published = self.status.setdefault("outputs", {}).setdefault(kind, [])
-        before = next((p for p in published if p["name"] == value["name"]), {})
+        before: dict[str, Any] = next((p for p in published if p["name"] == value["name"]), {})
         published[:] = [p for p in published if p["name"] != value["name"]] + [before | value]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipelines.local import expressions, graph, library, references, scope, tags
+from pipelines.local.caller import Around, NodeError
 from pipelines.local.nodes import COMPLETED, Node, fulfilled
 
 if TYPE_CHECKING:
@@ -113,7 +114,6 @@ def _filled(owner: Owner, given: Arguments) -> Arguments:
 
 
 def _begin(owner: Owner, hook: Hook, name: str, given: Arguments, leaving: bool) -> Node:
-    from pipelines.local.engine import Around, NodeError
     from pipelines.local.limits import Waiting
 
     call = {key: hook[key] for key in library.CALLED if key in hook} | {"kind": "steps", "name": ""}

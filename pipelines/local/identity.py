@@ -1,4 +1,4 @@
-"""Random names and uids, as Kubernetes makes them, without the modules `secrets` and `uuid`: importing those costs a runner 15 ms of CPU."""
+"""Random names and uids, as Kubernetes makes them, without the modules `secrets` and `uuid`: importing those costs a runner 15 ms."""
 
 import os
 

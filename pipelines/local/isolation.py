@@ -1,10 +1,9 @@
 """What a step sees as `/`: this machine, but /tmp and the paths that its template names are its own.
 
-They lie in a folder of the node, empty at first. Where all of them can be mounted over something of this machine, that is enough: /tmp
-and volumes. Otherwise the folder becomes the root, and every entry of this machine's root is bound into it, except what is the step's own;
-where an own path lies deeper, the folders above it are made the same way, so /data/in.txt needs no /data here, and /etc/app.conf leaves
-the other files of /etc in place. What the runner and its interpreters need stays visible also below an own path, in a repository below
-/tmp for one.
+A folder of the node becomes the root. Every entry of this machine's root is bound into it, except what is the step's own: that lies in the
+folder itself, empty at first, like everything else that the step makes at the top. Where an own path lies deeper, the folders above it are
+made the same way, so /data/in.txt needs no /data here, and /etc/app.conf leaves the other files of /etc in place. What the runner and its
+interpreters need stays visible also below an own path, in a repository below /tmp for one.
 
 This makes absolute paths behave as in a container. It is a convenience and no sandbox: a step can write everything that its user can.
 """
@@ -24,43 +23,29 @@ PATH = re.compile(r"(?<![\w.-])/+([^\s'\":;,]+)")
 
 @dataclass(frozen=True)
 class Layout:
-    """How a step's view is put together: what is bound where, and the links of this machine that are repeated in a new root.
+    """How a root is put together: what is bound where, and the links of this machine that are repeated in it.
 
-    `hidden`: the paths that are the step's own, volumes included; what this machine has there is not seen. `root`: becomes `/` if `pivot`.
+    `hidden`: the paths that are the step's own, volumes included; what this machine has there is not seen.
     """
 
     root: Path
     hidden: frozenset[str]
-    pivot: bool
     mounts: list[Mount] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def new_root(self) -> str:
-        """What becomes `/`; empty when `/` stays what it is."""
-        return str(self.root) if self.pivot else ""
 
 
 def layout(root: Path, own: Iterable[str], volumes: Mapping[str, Path], read_only: Collection[str], visible: Iterable[str]) -> Layout:
     """The plan for a step. `volumes`: folder or file by the path where it is seen; those in `read_only` cannot be written."""
     hidden = frozenset(path for path in (*own, *volumes) if path != "/")
-    over = {path: volumes.get(path, root / path[1:]) for path in _outermost(hidden)}
-    found = Layout(root, hidden, pivot=not all(path in (SCRATCH, *volumes) and _alike(path, place) for path, place in over.items()))
-    if found.pivot:
-        _merge(found, "/", frozenset(str(above) for path in hidden for above in Path(path).parents))
-        over = {}
-    for path in sorted(volumes.keys() - over):
-        around = {mount: volumes[mount] for mount in volumes if mount != path}
-        found.mounts.append(Mount(str(volumes[path]), str(place(root, around, path)), path in read_only))
+    found = Layout(root, hidden)
+    _merge(found, "/", frozenset(str(above) for path in hidden for above in Path(path).parents))
+    # What lies deeper comes first: a folder is bound with everything that is bound below it already.
     back = _outermost(path for path in visible if below(path, hidden))
     found.mounts.extend(Mount(path, str(place(root, volumes, path))) for path in back)
-    found.mounts.extend(Mount(str(own), path, path in read_only) for path, own in over.items())
+    for path in sorted(volumes, key=len, reverse=True):
+        around = {mount: volumes[mount] for mount in volumes if mount != path}
+        found.mounts.append(Mount(str(volumes[path]), str(place(root, around, path)), path in read_only))
     return found
-
-
-def _alike(path: str, place: Path) -> bool:
-    """Only a folder can be mounted over a folder, and a file over a file. Folders are made when they are needed."""
-    return Path(path).is_dir() != place.is_file() and Path(path).exists()
 
 
 def _merge(found: Layout, folder: str, above: frozenset[str]) -> None:
@@ -98,9 +83,7 @@ def _outermost(paths: Iterable[str]) -> list[str]:
 def make(found: Layout) -> None:
     """Put something in every place that a mount needs. OSError when a place is taken by something of another kind."""
     for mount in found.mounts:
-        if mount.target in found.hidden:
-            Path(mount.source).mkdir(parents=True, exist_ok=True) if Path(mount.target).is_dir() else None
-        elif os.path.isdir(mount.source):  # noqa: PTH112 - this is done for every entry of `/` before every step
+        if os.path.isdir(mount.source):  # noqa: PTH112 - this is done for every entry of `/` before every step
             os.makedirs(mount.target, exist_ok=True)  # noqa: PTH103
         else:
             os.makedirs(os.path.dirname(mount.target), exist_ok=True)  # noqa: PTH103, PTH120
@@ -112,20 +95,19 @@ def make(found: Layout) -> None:
 
 
 def clear(found: Layout) -> None:
-    """Take away what `make` made below the folder and in volumes, once the step is over: only its own files stay."""
+    """Take away what `make` made, once the step is over: only its own files stay."""
     for link in found.links:
         if Path(link).is_symlink():
             Path(link).unlink()
-    places = [mount.target for mount in found.mounts if mount.target not in found.hidden]  # the others are this machine's
-    for place in reversed(places):
+    for mount in reversed(found.mounts):
         try:
-            os.rmdir(place)  # noqa: PTH106
+            os.rmdir(mount.target)  # noqa: PTH106
         except NotADirectoryError:
-            if not os.path.getsize(place):  # noqa: PTH202
-                Path(place).unlink()
+            if not os.path.getsize(mount.target):  # noqa: PTH202
+                Path(mount.target).unlink()
         except OSError:
             continue  # not empty, or not there
-    for folder in {os.path.dirname(path) for path in (*places, *found.links)}:  # noqa: PTH120
+    for folder in {os.path.dirname(path) for path in (*(mount.target for mount in found.mounts), *found.links)}:  # noqa: PTH120
         _clear_up(found, folder)
 
 
@@ -149,7 +131,7 @@ def of_machine(home: Path, cwd: str, folders: Iterable[str]) -> list[str]:
             found.add(str(Path(folder).parent))  # libraries lie beside the programs
         if (python := Path(folder) / "python").is_symlink():
             found.add(str(python.resolve().parent.parent))
-    return sorted(path for path in found if path.startswith("/") and Path(path).exists())
+    return sorted(path for path in found - {"/"} if path.startswith("/") and Path(path).exists())
 
 
 def named(texts: Iterable[str], own: Iterable[str] = (SCRATCH,)) -> list[str]:

@@ -4,6 +4,7 @@ Argo keeps every referenced template in `status.storedTemplates`, under `scope/r
 as it began when a file changes. https://github.com/argoproj/argo-workflows/blob/v4.1.2/workflow/templateresolution/context.go
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,9 +144,23 @@ def missing(call: Mapping[str, Any], known: Iterable[str]) -> str:
 
 
 def read(place: Path) -> list[Found]:
-    """The documents of a file, or of the YAML files right in a folder; none when there is no such thing."""
-    files = sorted(place.glob("*.y*ml")) if place.is_dir() else [place] * place.is_file()
-    return [Found(d, Place(str(f), f.read_text(), i)) for f in files for i, d in enumerate(documents.read(f))]
+    """The documents of a file, or of the YAML files right in a folder; none when there is no such thing.
+
+    Refused for a file that is none of Kubernetes'; in a folder such a file is passed over.
+    """
+    if not place.is_dir():
+        return _documents(place) if place.is_file() else []
+    found = []
+    for file in sorted(place.glob("*.y*ml")):
+        with contextlib.suppress(Refused):
+            found += _documents(file)
+    return found
+
+
+def _documents(file: Path) -> list[Found]:
+    read = documents.read(file)
+    text = file.read_text()
+    return [Found(document, Place(str(file), text, index)) for index, document in enumerate(read)]
 
 
 def _by_name(found: Iterable[Found]) -> dict[tuple[str, str], Found]:

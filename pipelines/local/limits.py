@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING
 
 from pipelines.local import clock, control, durations
+from pipelines.local.caller import Around
 from pipelines.local.nodes import BAD, Node, Template, fulfilled, template_type
 
 if TYPE_CHECKING:
-    from pipelines.local.engine import Around, Engine
+    from pipelines.local.engine import Engine
 
 
 class Waiting(Exception):
@@ -77,7 +78,7 @@ def timed_out(engine: "Engine", node: Node, template: Template) -> bool:
     return engine.clock.now() >= end
 
 
-def make_room(engine: "Engine", template: Template, node: Node | None, around: "Around") -> None:
+def make_room(engine: "Engine", template: Template, node: Node | None, around: Around) -> None:
     """Waiting when parallelism, of the workflow or of the template around, leaves no room, or failFast cuts off what has not begun."""
     kind = template_type(template)
     if node is not None:

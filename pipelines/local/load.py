@@ -2,33 +2,37 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines.local import fields, library, naming, submission, supported, unsupported, workflow
+from pipelines.local import images as images_
 from pipelines.local.faults import Refused
 from pipelines.local.fields import Place
+from pipelines.local.images import Images
 from pipelines.local.library import Found, Library, Reached
 
 KINDS = ("Workflow", "WorkflowTemplate", "CronWorkflow", "ClusterWorkflowTemplate")
 LONGEST_VALUE = 65536  # bytes
+NO_IMAGES = Images({})
 _FORBIDDEN = re.compile(r"\{\{|\}\}|\$\(|[\x00-\x1f\x7f]")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
-def source(what: str, templates: Path, now: float) -> dict[str, Any]:
+def source(what: str, templates: Path, now: float, images: Images = NO_IMAGES) -> dict[str, Any]:
     """The checked object to run: what `argo submit FILE`, `--from workflowtemplate/NAME` or `--from cronwf/NAME` would take.
 
     What it refers to is looked for in its file, among the `templates`, and beside it. now: the scheduled time of a CronWorkflow.
     """
     found = find(what, templates)
     file = Path(found.place.file)
-    return _checked(found, Library(library.read(file), [templates, file.parent]), now)
+    return _checked(found, _Known(Library(library.read(file), [templates, file.parent]), images), now)
 
 
-def document(found: dict[str, Any], places: Sequence[Path]) -> dict[str, Any]:
+def document(found: dict[str, Any], places: Sequence[Path], images: Images = NO_IMAGES) -> dict[str, Any]:
     """The checked object of a Workflow that a step applied; `places` hold what it may refer to."""
-    return _resolved(Found(found, Place("the applied Workflow", "", 0)), Library((), places))
+    return _resolved(Found(found, Place("the applied Workflow", "", 0)), _Known(Library((), places), images))
 
 
 def find(what: str, templates: Path, kinds: Sequence[str] = KINDS) -> Found:
@@ -63,7 +67,7 @@ def cron(found: Found) -> dict[str, Any]:
     return found.document
 
 
-def _checked(found: Found, known: Library, now: float) -> dict[str, Any]:
+def _checked(found: Found, known: "_Known", now: float) -> dict[str, Any]:
     meta = found.document.get("metadata") or {}
     if not isinstance(meta, dict) or not isinstance(meta.get("name", meta.get("generateName")), str):
         raise found.place.refuse(("metadata",), f"{found.document['kind']} has no name")
@@ -95,31 +99,47 @@ def _spec(found: Found) -> dict[str, Any]:
     return spec
 
 
-def _resolved(found: Found, known: Library, at: fields.Path = ("spec",)) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Known:
+    """What a document may refer to."""
+
+    library: Library
+    images: Images
+
+    def texts(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """A spec whose values are texts, and whose templates have the commands of their images."""
+        made: dict[str, Any] = texts(spec)
+        if made.get("templates"):
+            made["templates"] = [images_.completed(template, self.images) for template in made["templates"]]
+        return made
+
+
+def _resolved(found: Found, known: _Known, at: fields.Path = ("spec",)) -> dict[str, Any]:
     """The object; the spec of the template that it refers to; what both refer to: every value a text, everything checked."""
     spec, place = _spec(found), found.place
     fields.check(spec, place, at)
-    result = {"kind": "Workflow", "metadata": found.document["metadata"], "spec": texts(spec)}
+    result = {"kind": "Workflow", "metadata": found.document["metadata"], "spec": known.texts(spec)}
     reference = spec.get("workflowTemplateRef")
     if reference:
         if "templates" in spec:
             raise place.refuse(at, "Templates is invalid field in spec if workflow referred WorkflowTemplate reference")
-        referred = known.find(reference.get("name") or "", bool(reference.get("clusterScope")))
+        referred = known.library.find(reference.get("name") or "", bool(reference.get("clusterScope")))
         place, at = referred.place, ("spec",)
         fields.check(_spec(referred), place, at)
-        result["template"] = texts(_spec(referred))
+        result["template"] = known.texts(_spec(referred))
     spec = workflow.merged(result)
-    submission.check(spec, place, at, known.spec, found.document["metadata"])
-    return result | {"stored": {one.key: texts(_runnable(one)) for one in library.reached(spec, known)}}
+    submission.check(spec, place, at, known.library.spec, found.document["metadata"])
+    return result | {"stored": {one.key: _runnable(one, spec, known) for one in library.reached(spec, known.library)}}
 
 
-def _runnable(one: Reached) -> dict[str, Any]:
-    """A template of another document; Refused for what cannot run here."""
+def _runnable(one: Reached, spec: dict[str, Any], known: _Known) -> dict[str, Any]:
+    """A template of another document, for the run of this spec; Refused for what cannot run here."""
     at: fields.Path = ("spec", "templates", one.index)
     fields.check(one.template, one.found.place, at, supported.TEMPLATE)
-    for fault in unsupported.faults(one.template, at):
+    template: dict[str, Any] = images_.completed(texts(one.template), known.images)
+    for fault in unsupported.faults(template, at, spec):
         raise one.found.place.refuse(fault.path, str(fault))
-    return one.template
+    return template
 
 
 def texts(value: Any, key: str = "") -> Any:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipelines.local import clock, durations, objectfile
+from pipelines.local.caller import Around, Call, NodeError
 from pipelines.local.nodes import Node, Nodes, Template, fulfilled, node_type
 from pipelines.local.objects import Objects
 
 if TYPE_CHECKING:
-    from pipelines.local.engine import Around, Call, Engine
+    from pipelines.local.engine import Engine
 
 Memoize = dict[str, Any]
 Outputs = dict[str, Any]
@@ -126,10 +127,8 @@ def mark(caches: Caches, node: Node, template: Template) -> None:
         caches.unsaved.add(node["id"])
 
 
-def recall(engine: "Engine", name: str, call: "Call", template: Template, around: "Around") -> Node | None:
+def recall(engine: "Engine", name: str, call: Call, template: Template, around: Around) -> Node | None:
     """The node of a memoized template whose outputs the cache holds; None when it is to run. NodeError when it cannot be told."""
-    from pipelines.local.engine import NodeError
-
     node = engine.nodes.get(name)
     if not template.get("memoize") or (node is not None and "memoizationStatus" in node):
         return None

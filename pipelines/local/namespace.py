@@ -36,19 +36,17 @@ class Mount(NamedTuple):
 
 
 def enter(root: str, mounts: Iterable[Mount], cwd: str) -> None:
-    """From now on this single-threaded process sees `mounts`, and `root` is `/` unless it is empty. OSError where that is forbidden."""
+    """From now on `root` is `/` for this single-threaded process, with `mounts` in it. OSError where that is forbidden."""
     _unshare()
     _call("mount", None, b"/", None, _RECURSIVE | _PRIVATE, None)  # from here on, nothing reaches the host
-    if root:
-        _call("mount", os.fsencode(root), os.fsencode(root), None, _BIND, None)
-        # A folder that holds the new root may be bound into it: without this the root would hold itself.
-        _call("mount", None, os.fsencode(root), None, _UNBINDABLE, None)
+    _call("mount", os.fsencode(root), os.fsencode(root), None, _BIND, None)
+    # A folder that holds the new root may be bound into it: without this the root would hold itself.
+    _call("mount", None, os.fsencode(root), None, _UNBINDABLE, None)
     for mount in mounts:
         _bind(*mount)
-    if root:
-        os.chdir(root)
-        _call("pivot_root", b".", b".")
-        _call("umount2", b".", _DETACH)
+    os.chdir(root)
+    _call("pivot_root", b".", b".")
+    _call("umount2", b".", _DETACH)
     os.chdir(cwd)
 
 

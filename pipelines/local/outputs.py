@@ -16,7 +16,7 @@ LONGEST_RESULT = 262144  # bytes; https://github.com/argoproj/argo-workflows/blo
 def ended(machine: Machine, pod: Pod, pod_name: str, end: Job) -> tuple[str, str, dict[str, Any]]:
     """Phase, message and outputs of a node whose process is over."""
     found: dict[str, Any] = {}
-    if machine.visible is not None:
+    if pod.paths.isolated:
         isolation.clear(pod.paths.layout())
     if pod.capture:
         found["result"] = result(pod.folder)

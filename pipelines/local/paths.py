@@ -18,6 +18,7 @@ STAGING = "/argo/staging"
 """Where a script lies: https://github.com/argoproj/argo-workflows/blob/v4.1.2/workflow/common/common.go"""
 READ_ONLY = ("configMap", "secret", "downwardAPI", "projected")
 """Kinds of volumes that Kubernetes mounts read-only."""
+_EMPTY = (SCRATCH, "/mnt")
 _MOST_LINKS = 40  # as the kernel: https://man7.org/linux/man-pages/man7/path_resolution.7.html
 
 
@@ -54,6 +55,11 @@ class Paths:
             if not self.isolated:
                 return Path(path)
         return self._followed(path) if self.isolated else self._place(path)
+
+    def from_image(self, path: str) -> Path:
+        """The folder above a declared path that an image may bring. What lies below /tmp and /mnt a step has to make, as in a container."""
+        empty = next((base for base in _EMPTY if isolation.below(path, (base,))), "")
+        return self._place(empty) if self.isolated and empty else self.local(path).parent
 
     def seen(self, path: str) -> str:
         """How the node's process names a path of the template."""

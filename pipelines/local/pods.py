@@ -130,8 +130,12 @@ def _begin(rank: gang.Rank) -> Callable[[], None]:
     dying = processes.dying_with_me()
 
     def begin() -> None:
-        if rank.root:
-            namespace.enter(rank.root.new_root, rank.root.mounts, str(rank.cwd))
+        try:
+            if rank.root:
+                namespace.enter(str(rank.root.root), rank.root.mounts, str(rank.cwd))
+        except OSError as error:
+            os.write(2, f"{error}\n".encode())  # the parent hears no more than that there was one
+            raise
         dying()
 
     return begin

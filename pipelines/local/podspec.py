@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pipelines.local import documents, golang, metadata, patches, tags, volumes
+from pipelines.local.caller import Around
 from pipelines.local.nodes import Node, Template, pod_name
 
 if TYPE_CHECKING:
-    from pipelines.local.engine import Around, Engine
+    from pipelines.local.engine import Engine
 
 _NAMESPACED = "workflows.argoproj.io"
 _OURS = ("main", "wait", "init")  # the containers of a step's pod
@@ -22,7 +23,7 @@ class PodError(Exception):
     """A pod that cannot be made; the node's message."""
 
 
-def complete(engine: "Engine", node: Node, template: Template, around: "Around") -> Template:
+def complete(engine: "Engine", node: Node, template: Template, around: Around) -> Template:
     """The template with the labels and annotations of its pod as `metadata`, patched. PodError for a bad label, mount or patch."""
     name = pod_name(engine.name, node)
     _check_mounts(engine, template)

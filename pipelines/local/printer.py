@@ -16,7 +16,6 @@ Row = tuple[str, ...]
 
 _ANSI = {"green": 32, "red": 31, "cyan": 36, "yellow": 33}
 _CONDITION_MARKS = {"SpecWarning": "⚠", "MetricsError": "✖"}
-_BOUNDARIES = ("DAG", "Steps")
 _GROUPS = ("StepGroup", "Retry")
 _HEADS = {
     "": ("STEP", "TEMPLATE", "PODNAME", "DURATION", "MESSAGE"),

@@ -52,6 +52,11 @@ def unresolved(value: Any, names: Names, what: str, at: Path) -> Iterator[Fault]
             yield Fault("unresolved-tag", at, f"{what} failed to resolve {{{{{tag}}}}}")
 
 
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """A text with those of its tags replaced that have a value."""
+    return _TAG.sub(lambda tag: values.get(tag[1].strip(), tag[0]), text)
+
+
 def of_workflow(spec: Mapping[str, Any], metadata: Mapping[str, Any], template: bool) -> Names:
     """Names that are known everywhere. `template`: it is one, whose callers may have other parameters."""
     found = Names({f"workflow.{name}" for name in _GLOBAL})

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipelines.local import clock, load, workflow
 from pipelines.local.faults import Refused
+from pipelines.local.images import Images
 from pipelines.local.library import Library
 from pipelines.local.nodes import BAD, Node, Nodes
 from pipelines.local.reopen import STARTED_BY, STOPPED_BY
@@ -16,13 +17,13 @@ PREVIOUS_LABEL = "workflows.argoproj.io/resubmitted-from-workflow"
 _OWN_LABELS = (workflow.CREATOR_LABEL, workflow.PHASE_LABEL, workflow.COMPLETED_LABEL)
 
 
-def make(old: Workflow, parameters: dict[str, str], memoized: bool, templates: Path, time: clock.Clock) -> Workflow:
+def make(old: Workflow, parameters: dict[str, str], memoized: bool, templates: Path, time: clock.Clock, images: Images) -> Workflow:
     """The new Workflow object. memoized: what succeeded is not run again. Refused when the old run or a parameter does not allow it."""
     if memoized and old["status"]["phase"] not in BAD:
         raise Refused("workflow must be Failed/Error to resubmit in memoized mode")
     meta = old["metadata"]
     labels = {k: v for k, v in meta["labels"].items() if k not in _OWN_LABELS} | {PREVIOUS_LABEL: meta["name"]}
-    source = _source(old, templates)
+    source = _source(old, templates, images)
     load.given(source, parameters)
     new = workflow.make(source, parameters, meta["namespace"], labels, None, time.now())
     if memoized:
@@ -30,7 +31,7 @@ def make(old: Workflow, parameters: dict[str, str], memoized: bool, templates: P
     return new
 
 
-def _source(old: Workflow, templates: Path) -> dict[str, Any]:
+def _source(old: Workflow, templates: Path, images: Images) -> dict[str, Any]:
     """What `load` finds for the old run. A WorkflowTemplate that is not there any more is taken as it was."""
     meta, spec = old["metadata"], {k: v for k, v in old["spec"].items() if k != "shutdown"}
     again = {"generateName": meta.get("generateName") or f"{meta['name']}-"}
@@ -44,7 +45,7 @@ def _source(old: Workflow, templates: Path) -> dict[str, Any]:
     except Refused:
         stored = old["status"]
         return document | {"template": stored["storedWorkflowTemplateSpec"], "stored": stored.get("storedTemplates") or {}}
-    return load.document(document, [templates])
+    return load.document(document, [templates], images)
 
 
 def _reused(old: Workflow, name: str, time: clock.Clock) -> dict[str, Node]:

@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pipelines.local import arguments, clock, durations, expressions, humanize, scope, tags
+from pipelines.local.caller import Around, Call, NodeError
 from pipelines.local.limits import deadline
 from pipelines.local.nodes import BAD, Node, Template, fulfilled
 
 if TYPE_CHECKING:
-    from pipelines.local.engine import Around, Call, Engine
+    from pipelines.local.engine import Engine
 
 Strategy = dict[str, Any]
 
@@ -19,7 +20,7 @@ class Enough(Exception):
     """No further attempt; the message says why."""
 
 
-def run(engine: "Engine", name: str, call: "Call", template: Template, around: "Around") -> Node:
+def run(engine: "Engine", name: str, call: Call, template: Template, around: Around) -> Node:
     """Bring a retried template one step further: watch the last attempt, or begin a new one."""
     nodes, strategy = engine.nodes, template["retryStrategy"] or {}
     retry = nodes.get(name) or engine.begin(name, "Retry", call, template, around, "Running")
@@ -39,10 +40,8 @@ def run(engine: "Engine", name: str, call: "Call", template: Template, around: "
     return retry
 
 
-def attempt(engine: "Engine", retry: Node, call: "Call", template: Template, around: "Around", number: int) -> None:
+def attempt(engine: "Engine", retry: Node, call: Call, template: Template, around: Around, number: int) -> None:
     """Bring one attempt one step further. NodeError when it went wrong in the controller and the policy does not retry that."""
-    from pipelines.local.engine import Around, NodeError
-
     nodes, strategy, name = engine.nodes, template["retryStrategy"] or {}, f"{retry['name']}({number})"
     before = nodes.attempts(retry)[number - 1] if number else None
     known = engine.globals | values(number, before, engine) | engine.names(name, call)
@@ -64,8 +63,6 @@ def attempt(engine: "Engine", retry: Node, call: "Call", template: Template, aro
 
 def settle(engine: "Engine", retry: Node, strategy: Strategy) -> bool:
     """Give the Retry node its end, if it has come to it. NodeError when the strategy itself is no good."""
-    from pipelines.local.engine import NodeError
-
     tries = engine.nodes.attempts(retry)
     if fulfilled(retry) or not tries or not fulfilled(tries[-1]):
         return fulfilled(retry)

@@ -59,7 +59,7 @@ def run(
 ) -> Workflow:
     """Run a file or a template by name to its end; the final Workflow object. Refused before anything is written."""
     clock = how.setdefault("clock", Clock())
-    found = load.source(source, how["templates"], clock.now())
+    found = load.source(source, how["templates"], clock.now(), image_table.read(how.get("images")))
     load.given(found, parameters)
     load.name(name)
     made = workflow.make(found, parameters, namespace, labels or {}, name, clock.now())
@@ -102,7 +102,8 @@ def retry(name: str, parameters: dict[str, str], *, restart_successful: bool = F
 def resubmit(name: str, parameters: dict[str, str], *, memoized: bool = False, **how: Unpack[How]) -> Workflow:
     """Run an earlier run's workflow once more, under a new name, as `argo resubmit` does. memoized: without what had succeeded."""
     old = state.read(how["home"], name)
-    made = resubmission.make(old, parameters, memoized, how["templates"], how.setdefault("clock", Clock()))
+    table = image_table.read(how.get("images"))
+    made = resubmission.make(old, parameters, memoized, how["templates"], how.setdefault("clock", Clock()), table)
     return _drive(made, how, resumed=False)
 
 

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.local import graph, hooks, memoize, references, scope, tags, when
+from pipelines.local.caller import Around, Call, NodeError
 from pipelines.local.library import CALLED
+from pipelines.local.limits import Waiting
 from pipelines.local.loops import Expanded
 from pipelines.local.nodes import BAD, Node, Template, fulfilled
 
 if TYPE_CHECKING:
-    from pipelines.local.engine import Around, Call, Engine
+    from pipelines.local.engine import Engine
 
 Step = dict[str, Any]
 
@@ -21,7 +23,7 @@ class Steps:
     engine: "Engine"
     node: Node
     template: Template
-    around: "Around"
+    around: Around
     found: scope.Scope
 
 
@@ -29,7 +31,7 @@ class Unresolved(Exception):
     """A reference of a step cannot be filled in; the group is at an end."""
 
 
-def run(engine: "Engine", name: str, call: "Call", template: Template, around: "Around") -> Node:
+def run(engine: "Engine", name: str, call: Call, template: Template, around: Around) -> Node:
     """Bring a steps template one step further; its node, or that of the group which an exit hook broke."""
     node = engine.nodes.get(name) or engine.begin(name, "Steps", call, template, around, "Running")
     engine.enclose(node, template)
@@ -179,13 +181,12 @@ def _look(this: Steps, group: Node, expanded: Expanded) -> bool:
 
 def _member(this: Steps, group: Node, step: Step) -> str:
     """Bring one step, or one member of its loop, one step further; how that went, for `Expanded.advance`."""
-    from pipelines.local.engine import Around, NodeError
-    from pipelines.local.limits import Waiting
-
     engine, full = this.engine, f"{group['name']}.{step['name']}"
     node = engine.nodes.get(full)
     if node is None and not _wanted(this, group, step, full):
         return "ended"
+    if node is not None and node["id"] in engine.leaves:
+        return "open"
     call = {k: step[k] for k in CALLED if k in step} | {"kind": "steps", "name": step["name"]}
     around = Around(this.node["id"], exit=this.around.exit, depth=this.around.depth + 1)
     try:

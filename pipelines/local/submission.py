@@ -63,9 +63,12 @@ class _Walk:
     """What can be resolved everywhere; global outputs join as the walk meets them."""
     done: set[str] = field(default_factory=set)
     """The names of the templates that have been looked at."""
+    begins: tuple[str, ...] = ()
+    """The templates that get the workflow's arguments: entrypoint and onExit."""
 
     def workflow(self, template: bool, values: bool | None) -> Iterator[Fault]:
         spec, at = self.spec, self.at
+        self.begins = () if template else (spec.get("entrypoint") or "", spec.get("onExit") or "")
         templates = spec.get("templates") or []
         given = spec.get("arguments") or {}
         yield from naming.fields(templates, "spec.templates", (*at, "templates"))
@@ -83,8 +86,7 @@ class _Walk:
         if entrypoint:
             yield from self.run({"template": entrypoint}, (*self.at, "entrypoint"))
             if not template:
-                known = given if values is None else calls.with_values(given)
-                yield from calls.supplied(known, self.named(entrypoint), (*self.at, "arguments"))
+                yield from calls.supplied(given, self.named(entrypoint), (*self.at, "arguments"), empty=values is None)
         elif not template:
             yield Fault("entrypoint", self.at, "spec.entrypoint is required")
         if leaving:
@@ -117,7 +119,7 @@ class _Walk:
         reference, name = call.get("templateRef"), call.get("template") or ""
         if reference is not None:
             yield from self._referred(reference, name, at)
-        if reference is not None or self.is_open(call):
+        if reference is not None or "{{=" in name:  # what an expression makes, nobody looks at here
             return
         if name and self.named(name) is None:
             yield Fault("undefined-template", at, f"template name '{name}' undefined{close_to(name, self._names())}")
@@ -133,9 +135,20 @@ class _Walk:
     def _names(self) -> list[str]:
         return [str(t.get("name")) for t in self.spec.get("templates") or []]
 
-    def is_open(self, call: dict[str, Any]) -> bool:
-        """Whether a tag names the template of a step, so that nobody knows it yet; an entrypoint may have none (argo-data-flow 260)."""
-        return bool(call.get("name")) and "{{" in (call.get("template") or "")
+    def _chosen(self, call: dict[str, Any], template: Template) -> dict[str, Any]:
+        """A call whose template's name has tags, with the name that they make.
+
+        Argo replaces those of workflow arguments, and in what a workflow begins or ends with those of inputs; any other is undefined to it.
+        """
+        name = call.get("template") or ""
+        if "{{" not in name:
+            return call
+        known = self._known()
+        inputs = (template.get("inputs") or {}).get("parameters") or [] if template.get("name") in self.begins else []
+        for parameter in inputs:
+            value = known.get(f"workflow.parameters.{parameter.get('name')}", parameter.get("value", parameter.get("default")))
+            known |= {f"inputs.parameters.{parameter.get('name')}": resolvable.filled(value, known)} if isinstance(value, str) else {}
+        return call | {"template": resolvable.filled(name, known)}
 
     def _referred(self, reference: dict[str, Any], name: str, at: Path) -> Iterator[Fault]:
         """A templateRef: the document, the template in it, and what is wrong there."""
@@ -208,7 +221,7 @@ class _Walk:
     def _steps(self, template: Template, what: str, here: resolvable.Names, at: Path) -> Iterator[Fault]:
         """Steps in their order: each knows those before it, and they leave their items behind."""
         for i, group in enumerate(template["steps"]):
-            for j, step in enumerate(group):
+            for j, step in enumerate(self._chosen(step, template) for step in group):
                 called, where, place = self.called(step), f"{what}.steps[{i}].{step.get('name')}", (*at, "steps", i, j)
                 here |= resolvable.of_items(step) | resolvable.Names({f"steps.{step.get('name')}.status"})
                 yield from self._call(step, where, place)
@@ -220,9 +233,8 @@ class _Walk:
 
     def _tasks(self, template: Template, what: str, here: resolvable.Names, at: Path) -> Iterator[Fault]:
         """Tasks know the outputs of all the others, and the status of those before them."""
-        tasks = [
-            (i, t, f"{what}.tasks.{t.get('name')}", (*at, "dag", "tasks", i)) for i, t in enumerate(template["dag"].get("tasks") or [])
-        ]
+        chosen = [self._chosen(task, template) for task in template["dag"].get("tasks") or []]
+        tasks = [(i, t, f"{what}.tasks.{t.get('name')}", (*at, "dag", "tasks", i)) for i, t in enumerate(chosen)]
         for _, task, where, place in tasks:
             yield from self._call(task, where, place)
             here |= resolvable.of_node("tasks", task, self.called(task), self.names, loop=True)

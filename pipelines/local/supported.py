@@ -63,7 +63,10 @@ _RESOURCE = {
     **dict.fromkeys(("action", "flags", "manifest", "mergeStrategy", "successCondition", "failureCondition", "setOwnerReference"), YES),
     "manifestFrom": YES,
 }
-_METRIC = dict.fromkeys(("name", "help", "labels", "when", "counter", "gauge", "histogram"), IGNORED)
+_METRIC: Rule = {
+    **dict.fromkeys(("name", "help", "when", "counter", "gauge", "histogram"), IGNORED),
+    "labels": [dict.fromkeys(("key", "value"), IGNORED)],
+}
 _POD_FIELDS: dict[str, Rule] = {"metrics": {"prometheus": [_METRIC]}} | dict.fromkeys(
     (
         *("affinity", "archiveLocation", "automountServiceAccountToken", "executor", "hostAliases"),

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import isolation, relocation, state, workflow
+from pipelines.local import isolation, objectfile, relocation, state, workflow
 from pipelines.local.gang import FOR_GANGS
 from pipelines.local.images import Images
 from pipelines.local.keeper import Keeper
@@ -35,8 +35,9 @@ class Surroundings:
             if tell:
                 print(f"steps share the paths of this machine, as with --isolation none: {reason}", file=sys.stderr)
         if self.why_not:
-            relocation.check(workflow.effective(first)["templates"], self.why_not)
-        state.write(self.home / FOR_GANGS, json.dumps(self.visible(first)))
+            relocation.check(list(workflow.templates(first, workflow.effective(first)).values()), self.why_not)
+        with objectfile.locked(self.home):  # other runners of this home write it too
+            state.write(self.home / FOR_GANGS, json.dumps(self.visible(first)))
 
     def visible(self, found: Workflow) -> list[str] | None:
         """What isolated steps see also below their own paths: what they run with, and what the run's arguments name. None: no isolation."""

@@ -6,11 +6,12 @@ Follows argo-workflows v4.1.2 `executeTemplate`, `SemaphoreStatus` and `MutexSta
 from typing import TYPE_CHECKING, Any
 
 from pipelines.local import limits, locks
+from pipelines.local.caller import Around, Call, NodeError
 from pipelines.local.locks import Lock
 from pipelines.local.nodes import Node, Template, fulfilled, node_type
 
 if TYPE_CHECKING:
-    from pipelines.local.engine import Around, Call, Engine
+    from pipelines.local.engine import Engine
 
 Status = dict[str, Any]
 
@@ -98,10 +99,8 @@ def _has_its_own(engine: "Engine") -> bool:
     return missing is None
 
 
-def hold(engine: "Engine", name: str, call: "Call", template: Template, around: "Around") -> Node | None:
+def hold(engine: "Engine", name: str, call: Call, template: Template, around: Around) -> Node | None:
     """Take the locks of a template; the waiting node when one is missing, None when the template may run. NodeError for a bad lock."""
-    from pipelines.local.engine import NodeError
-
     node_id = engine.nodes.id(name)
     if not template.get("synchronization") or node_id in engine.locks.held:
         return None
@@ -118,7 +117,7 @@ def hold(engine: "Engine", name: str, call: "Call", template: Template, around: 
     return None
 
 
-def _begin(engine: "Engine", name: str, call: "Call", template: Template, around: "Around") -> Node:
+def _begin(engine: "Engine", name: str, call: Call, template: Template, around: Around) -> Node:
     node = engine.begin(name, node_type(template), call, template, around, "Pending")
     node.pop("memoizationStatus", None)  # the cache is looked into when the lock is there
     return node

@@ -111,7 +111,7 @@ class _Replacement:
 
     def simple(self, tag: str) -> str:
         name = tag.strip()
-        if name in self.scope:
+        if name in self.scope and not isinstance(self.scope[name], dict):
             return self.insert(tag, self.scope[name])
         nested = tag.rfind("{{")
         if nested > 0 and tag[nested + 2 :] in self.scope:

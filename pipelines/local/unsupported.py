@@ -1,14 +1,19 @@
 """What a template may ask of a cluster but not of this machine, beyond the fields that supported.py refuses."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from pipelines.local import naming, volumes
 from pipelines.local.faults import Fault, Path
+from pipelines.local.kinds import NEED_A_CLUSTER
 from pipelines.local.resources import FLAGS
 
 Spec = dict[str, Any]
 Template = dict[str, Any]
+
+_KIND = re.compile(r"""(?m)^["']?kind["']?:[ ]*["']?(\w+)""")
+_OF_IMAGES = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr", "/var")
 
 
 def of_workflow(spec: Spec, at: Path) -> Iterator[Fault]:
@@ -23,6 +28,10 @@ def faults(template: Template, at: Path, spec: Spec | None = None) -> Iterator[F
     yield from volume_faults(template.get("volumes") or [], (*at, "volumes"), f": template `{template.get('name')}`")
     if spec is not None:
         yield from _command(template, at, spec)
+    for index, artifact in enumerate((template.get("outputs") or {}).get("artifacts") or []):
+        if str(artifact.get("path", "")).rstrip("/") in _OF_IMAGES:
+            message = f"the image's own {artifact['path']} as an output is not supported locally: template `{template.get('name')}`"
+            yield Fault("", (*at, "outputs", "artifacts", index, "path"), message)
     if template.get("memoize") is not None and not (template["memoize"].get("cache") or {}).get("configMap", {}).get("name"):
         yield Fault("", (*at, "memoize"), f"templates.{template.get('name')}.memoize.cache.configMap.name is required")
     for kind, check in (("container", _texts), ("script", _texts), ("resource", _resource)):
@@ -81,6 +90,12 @@ def _texts(template: Template, kind: str, at: Path) -> Iterator[Fault]:
 
 def _resource(template: Template, kind: str, at: Path) -> Iterator[Fault]:
     body, name, where = template[kind], template.get("name"), (*at, kind)
-    for flag in body.get("flags") or []:
+    flags = [str(flag) for flag in body.get("flags") or []]
+    named = [*_KIND.findall(str(body.get("manifest") or "")), *(flag.capitalize() for flag in flags[:1])]
+    for nobody in [one for one in named if one in NEED_A_CLUSTER]:
+        yield Fault("", where, f"a resource of kind {nobody} is not supported locally, nobody runs it here: template `{name}`")
+    if "Workflow" in named and "{{workflow.name}}" in (flags[1:2] or [""])[0]:
+        yield Fault("", (*where, "flags"), f"a step that changes its own workflow is not supported locally: template `{name}`")
+    for flag in flags:
         if flag.startswith("-") and flag not in FLAGS and "{{" not in flag:
             yield Fault("", (*where, "flags"), f"kubectl's flag {flag} is not supported locally: template `{name}`")

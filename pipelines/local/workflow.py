@@ -90,7 +90,7 @@ def refer(caller: Spec, template: Spec) -> Spec:
     """
     both: Spec = merge.strategic(template, {k: v for k, v in caller.items() if k != "workflowTemplateRef"})
     for kind in ("parameters", "artifacts"):
-        mine, theirs = ({a["name"]: a for a in (s.get("arguments") or {}).get(kind) or []} for s in (caller, template))
+        mine, theirs = ({a.get("name"): a for a in (s.get("arguments") or {}).get(kind) or []} for s in (caller, template))
         if mine or theirs:
             both["arguments"] = both["arguments"] | {kind: [_whole(a, mine, theirs) for a in both["arguments"][kind]]}
     if caller.get("hooks") and template.get("hooks"):
@@ -98,9 +98,9 @@ def refer(caller: Spec, template: Spec) -> Spec:
     return both
 
 
-def _whole(argument: Argument, mine: dict[str, Argument], theirs: dict[str, Argument]) -> Argument:
+def _whole(argument: Argument, mine: dict[str | None, Argument], theirs: dict[str | None, Argument]) -> Argument:
     """An argument whose value, default and source are of one hand; only a key in a bucket is completed from the other one."""
-    for one in (mine.get(argument["name"], {}), theirs.get(argument["name"], {})):
+    for one in (mine.get(argument.get("name"), {}), theirs.get(argument.get("name"), {})):
         if any(key not in _DESCRIBES for key in one):
             return one | {key: argument[key] for key in ("s3", "gcs") if key in one}
     return argument

@@ -31,6 +31,7 @@ def test_what_is_right_has_no_error(name: str) -> None:
     assert [placed.what for placed in report.findings if placed.finding.rule.severity is Severity.ERROR] == []
 
 
+@pytest.mark.slow  # make check lints them, too
 def test_the_compiled_templates_are_clean() -> None:
     report = linter.lint([Path(__file__).parents[2] / "workflow-templates"])
     assert (report.findings, report.checked) == ([], 7)

@@ -138,6 +138,46 @@ CRONS: Inputs = texts("0123456789*/,-? LW#@") | st.lists(
     ),
     max_size=7,
 ).map(" ".join)
+PATTERNS: Inputs = texts("ab1()[]{}|*+?^$.\\dwpQE,-:iPs<>") | _nested(
+    st.sampled_from(
+        [
+            "a",
+            "b",
+            ".",
+            "ab",
+            "",
+            "^",
+            "$",
+            r"\b",
+            r"\w",
+            "[ab]",
+            "[^a]",
+            "[[:alpha:]]",
+            r"\pL",
+            "(?i)",
+            r"\Q*\E",
+            "a**",
+            "[",
+            r"\8",
+            "(?=a)",
+        ]
+    ),
+    *(
+        "{}{}",
+        "{}|{}",
+        "({})",
+        "(?:{})",
+        "(?P<n>{})",
+        "(?i:{})",
+        "({})*",
+        "({})+",
+        "(?:{})*?",
+        "({})?",
+        "({}){{0,9}}",
+        "(?:{}){{2,}}",
+        "({}",
+    ),
+)
 TAGGED: Inputs = st.lists(
     st.sampled_from(_NAMES).map("{{{{{}}}}}".format)
     | EXPRESSIONS.map("{{{{={}}}}}".format)

@@ -3,6 +3,7 @@
 import pytest
 
 from pipelines.local import documents, durations, gojson
+from pipelines.local.faults import Refused
 from pipelines.local.nodes import fnv1a
 
 
@@ -22,6 +23,14 @@ from pipelines.local.nodes import fnv1a
 )
 def test_plain_scalars_are_what_go_makes_of_them(text: str, value: object) -> None:
     assert documents.parse(f"kind: K\nv: {text}\n", "f")[0]["v"] == value
+
+
+def test_keys_are_text_for_json_has_no_others() -> None:
+    assert documents.parse("{kind: K, y: 1, off: 2, 7: 3, 1e3: 4, 1.5: 5}", "f") == [
+        {"kind": "K", "true": 1, "false": 2, "7": 3, "1000": 4, "1.5": 5}
+    ]
+    with pytest.raises(Refused, match="f:1: not YAML: a key that is null"):
+        documents.parse("{kind: K, ~: 1}", "f")
 
 
 @pytest.mark.parametrize(

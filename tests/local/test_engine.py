@@ -54,6 +54,7 @@ def test_a_failure_keeps_what_depends_on_it_from_running(tmp_path: Path) -> None
     assert log(tmp_path, workflow, "a") == "Error: exit status 3\n"
 
 
+@pytest.mark.slow
 def test_the_exit_code_tells_whose_fault_it_was(tmp_path: Path) -> None:
     for code, expected in (("0", 0), ("3", 1), ("65", 65), ("70", 70)):
         assert run.exit_code(play(tmp_path, manifest(sh("main", f"exit {code}"), name=f"w{code}"))) == expected
@@ -129,13 +130,15 @@ def test_parallelism_limits_what_runs_at_once(tmp_path: Path) -> None:
     assert all(int(text.split()[0]) < 2 for text in logs)
 
 
+@pytest.mark.slow
 def test_a_mutex_keeps_two_runs_apart(tmp_path: Path) -> None:
     one = sh("main", f"mkdir {tmp_path}/alone || exit 9; sleep 0.2; rmdir {tmp_path}/alone", synchronization={"mutexes": [{"name": "m"}]})
     ends: dict[str, str] = {}
 
     def go(name: str) -> None:
         (tmp_path / name).mkdir()
-        ends[name] = play(tmp_path / name, manifest(one, name=name), home=tmp_path / "home", clock=Clock())["status"]["phase"]
+        file = write(tmp_path / name, manifest(one, name=name))
+        ends[name] = run.run(file, {}, home=tmp_path / "home", templates=tmp_path, isolated=False)["status"]["phase"]
 
     threads = [threading.Thread(target=go, args=(name,)) for name in ("one", "two")]
     for thread in threads:
@@ -151,6 +154,7 @@ def test_a_mutex_is_given_back_when_its_step_has_ended(tmp_path: Path) -> None:
     assert set(phases(workflow).values()) == {"Succeeded"}
 
 
+@pytest.mark.slow
 def test_a_jobset_is_a_gang_of_processes(tmp_path: Path) -> None:
     made = jobset("gang", "print('rank', rank)")
     create = {"action": "apply", "flags": ["--server-side", "--force-conflicts"], "setOwnerReference": True}
@@ -251,6 +255,7 @@ def test_an_applied_workflow_runs_beside_and_its_phase_is_read(script: str, phas
     assert json.loads((tmp_path / "home/runs/release-w/workflow.json").read_text())["status"]["phase"] == phase
 
 
+@pytest.mark.slow
 def test_a_thousand_items_run(tmp_path: Path) -> None:
     loop = {"name": "l", "template": "z", "withSequence": {"count": 1000}}
     workflow = play(tmp_path, manifest(dag(loop), {"name": "z", "suspend": {"duration": "0"}}))

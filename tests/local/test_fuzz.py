@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.local import cron, depends, documents, durations, expressions, fieldselectors, printer, run, spec_warnings, tags, when
+from pipelines.local import cron, depends, documents, durations, expressions, fieldselectors, printer, re2, run, spec_warnings, tags, when
 from pipelines.local.clock import SkippingClock
 from pipelines.local.faults import Refused
 from pipelines.local.nodes import COMPLETED
@@ -74,6 +74,15 @@ def a_field_selector(text: str) -> None:
         assert isinstance(fieldselectors.matches(fieldselectors.parse(text), {"phase": "Failed"}), bool)
 
 
+def a_pattern(text: str) -> None:
+    """No pattern goes back and forth over a text that nearly matches: its steps are counted in test_re2."""
+    nearly = "a" * 30 + "b1\n"
+    with suppress(re2.PatternError):
+        found = re2.compile(text)
+        assert found.replace(nearly, lambda match: match.expand("$0")) == nearly
+        assert found.search(nearly) == any(True for _ in found.find_all(nearly))
+
+
 def a_schedule(text: str) -> None:
     with suppress(cron.CronError):
         cron.parse(text)
@@ -89,6 +98,7 @@ PROPERTIES: list[tuple[Callable[[Any], None], st.SearchStrategy[Any]]] = [
     (a_duration, inputs.DURATIONS),
     (a_field_selector, inputs.SELECTORS),
     (a_schedule, inputs.CRONS),
+    (a_pattern, inputs.PATTERNS),
 ]
 
 

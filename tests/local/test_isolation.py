@@ -70,17 +70,9 @@ def test_a_volume_lies_where_it_is_mounted_also_in_another_one(tmp_path: Path) -
     volumes = {"/v": tmp_path / "v", "/v/in": tmp_path / "in"}
     found = isolation.layout(tmp_path / "root", [], volumes, ["/v/in"], ())
     assert found.mounts[-2:] == [
-        Mount(f"{tmp_path}/v", f"{tmp_path}/root/v", False),
         Mount(f"{tmp_path}/in", f"{tmp_path}/v/in", True),
+        Mount(f"{tmp_path}/v", f"{tmp_path}/root/v", False),
     ]
-
-
-def test_where_everything_can_be_mounted_over_something_no_new_root_is_made(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    found = isolation.layout(tmp_path / "root", ["/tmp", "/tmp/out"], {"/usr/bin": tmp_path / "v", "/tmp/v": tmp_path / "w"}, (), ())
-    assert (found.pivot, [m.target for m in found.mounts]) == (False, [f"{tmp_path}/root/tmp/v", "/tmp", "/usr/bin"])
-    pivots = [isolation.layout(tmp_path / "root", [], {at: tmp_path / "file"}, (), ()).pivot for at in ("/etc/passwd", "/etc", "/none")]
-    assert pivots == [False, True, True]
 
 
 def test_nothing_of_the_plan_is_left_in_the_folder_afterwards(machine: Path, tmp_path: Path) -> None:
@@ -209,10 +201,22 @@ def test_what_the_arguments_name_is_seen_below_tmp(tmp_path: Path) -> None:
 
 @isolated
 @pytest.mark.slow
-def test_a_relative_path_counts_from_the_current_folder_wherever_it_lies(tmp_path: Path) -> None:
-    workflow = play(tmp_path, manifest(sh("main", "echo here > o", outputs=output("o"))))
+@pytest.mark.parametrize("more", ["/tmp/in", "/fleece-v"])
+def test_what_stays_visible_is_seen_in_a_volume_over_tmp_too(tmp_path: Path, more: str) -> None:
+    mounts = [{"name": "a", "mountPath": "/tmp"}, {"name": "b", "mountPath": more}]
+    container = {"image": "x", "command": ["sh", "-c", f"echo b > {more}/f; cp /tmp/in/f . || cp {more}/f ."], "volumeMounts": mounts}
+    template = {"name": "main", "container": container, "volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "emptyDir": {}}]}
+    assert play(tmp_path, manifest(template))["status"]["phase"] == "Succeeded"
+    assert (tmp_path / "f").read_text() == "b\n"  # the current folder, here below /tmp
+
+
+@isolated
+@pytest.mark.slow
+def test_a_relative_path_counts_from_the_current_folder_and_the_top_is_the_steps_own(tmp_path: Path) -> None:
+    workflow = play(tmp_path, manifest(sh("main", "echo here > o; mkdir /fleece-undeclared", outputs=output("o"))))
     assert workflow["status"]["nodes"]["w"]["outputs"]["parameters"][0]["value"] == "here"
     assert (tmp_path / "o").exists()
+    assert not Path("/fleece-undeclared").exists()
 
 
 @isolated
@@ -254,24 +258,23 @@ def test_a_forked_job_is_where_its_step_is(tmp_path: Path) -> None:
 @isolated
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which only root can")
-@pytest.mark.parametrize("own", [["/tmp"], ["/tmp", "/fleece/o"]], ids=["in place", "with a new root"])
-def test_no_privilege_is_needed_and_none_is_gained(own: list[str]) -> None:
+def test_no_privilege_is_needed_and_none_is_gained() -> None:
     """A user that owns nothing enters, keeps its number, and has no capability after the exec."""
     program = """
 import ctypes, os, sys
 from pathlib import Path
 from pipelines.local import isolation, namespace
-root = isolation.layout(Path(sys.argv[1]), sys.argv[2:], {}, (), ())
+root = isolation.layout(Path(sys.argv[1]), ["/tmp"], {}, (), ())
 isolation.make(root)
 os.chmod(root.root / "tmp", 0o777)
 os.setgroups([]), os.setgid(65534), os.setuid(65534), ctypes.CDLL(None).prctl(4, 1)
-namespace.enter(root.new_root, root.mounts, "/tmp")
+namespace.enter(sys.argv[1], root.mounts, "/tmp")
 os.execv("/bin/sh", ["sh", "-c", "touch /tmp/mine; id -u; ls /tmp; grep CapEff /proc/self/status"])
 """
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         (Path(folder) / "tmp").mkdir()
-        found = subprocess.run([sys.executable, "-c", program, folder, *own], cwd=ROOT, capture_output=True, text=True)
+        found = subprocess.run([sys.executable, "-c", program, folder], cwd=ROOT, capture_output=True, text=True)
     assert found.stdout.split() == ["65534", "mine", "CapEff:", "0" * 16], found.stderr
 
 

@@ -247,3 +247,10 @@ def test_every_call_of_a_template_is_found_hooks_and_inline_ones_too() -> None:
         "dag": {"tasks": [{"template": "a", "onExit": "b"}, {"inline": inner}, {"hooks": {"h": {"template": "c"}}, "template": "d"}]}
     }
     assert [c["template"] for c in library.calls(template) if "template" in c] == ["a", "b", "e", "f", "d", "c"]
+
+
+def test_files_of_other_kinds_beside_a_workflow_do_not_hinder(tmp_path: Path) -> None:
+    (tmp_path / "values.yaml").write_text("a: 1\n")
+    (tmp_path / "chart.yaml").write_text("{{ if }}: [\n")
+    write(tmp_path, shelf("lib", pause("t")), name="lib.yaml")
+    assert list(found(tmp_path, manifest(calling(ref("lib", "t"))))["stored"]) == ["namespaced/lib/t"]

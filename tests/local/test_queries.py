@@ -134,6 +134,8 @@ def test_a_jq_filter_gives_what_gojq_gives(expression: str, text: str) -> None:
         ("try error(1)", "jq's try is not supported locally"),
         ("$x", "variable not defined: $x"),
         ('error("no")', "error: no"),
+        ('"a" | test("a"; "x")', 'unsupported regular expression flag: "x"'),
+        ('1 | test("a")', 'test("a"; null) cannot be applied to: number (1)'),
         ('"a\\(', "unterminated"),
     ],
 )
@@ -141,6 +143,20 @@ def test_what_jq_cannot_do_here_is_named(expression: str, part: str) -> None:
     with pytest.raises(QueryError, match=r".") as raised:
         jq(expression, OBJECT)
     assert part in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ('"ab" | [match("(?<x>a)|(b)"; "g").captures[0].offset] | tojson', "[0,-1]"),
+        ('"a1b22" | [splits("[0-9]+")] | join("-")', "a-b-"),
+        ('"aB\\n" | gsub("(?<c>[a-z])."; "<\\(.c)>"; "im")', "<a>"),
+        ('"ab" | sub("(?<c>z)?b"; .c)', "a"),
+        ('"ab" | [scan("(a)|(b)")] | tojson', '[["a",null],[null,"b"]]'),
+    ],
+)
+def test_patterns_of_jq_are_those_of_go(expression: str, text: str) -> None:
+    assert jq(expression, OBJECT).strip() == text
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,10 +1,19 @@
 """A mistake in wiring is found when the template is compiled, with the block and the field named."""
 
+from typing import Any
+
 import pytest
 
-from pipelines.blocks import Block, WiringError, arguments, pipeline, resource, step
+pytestmark = pytest.mark.slow  # Hera takes two seconds to load
 
 DIGEST = "sha256:" + "a" * 64
+
+
+@pytest.fixture(scope="module")
+def blocks() -> Any:
+    from pipelines import blocks
+
+    return blocks
 
 
 def gate_call(**changed: str) -> dict[str, str]:
@@ -21,57 +30,57 @@ def gate_call(**changed: str) -> dict[str, str]:
         (gate_call(run="http://x"), "gate: run='http://x'"),
     ],
 )
-def test_a_block_refuses_what_its_contract_does_not_take(fields: dict[str, str], complaint: str) -> None:
-    with pytest.raises(WiringError, match=complaint.replace("(", r"\(")), pipeline("x", parameters=[], about="x"):
-        step("gate")(**fields)
+def test_a_block_refuses_what_its_contract_does_not_take(blocks: Any, fields: dict[str, str], complaint: str) -> None:
+    with pytest.raises(blocks.WiringError, match=complaint.replace("(", r"\(")), blocks.pipeline("x", parameters=[], about="x"):
+        blocks.step("gate")(**fields)
 
 
-def test_a_literal_outside_an_enum_is_refused() -> None:
-    with pytest.raises(WiringError, match="role='judge'"), pipeline("x", parameters=[], about="x"):
-        step("evaluate")(run="{{x}}", prepared="{{x}}", model="{{x}}", role="judge")
+def test_a_literal_outside_an_enum_is_refused(blocks: Any) -> None:
+    with pytest.raises(blocks.WiringError, match="role='judge'"), blocks.pipeline("x", parameters=[], about="x"):
+        blocks.step("evaluate")(run="{{x}}", prepared="{{x}}", model="{{x}}", role="judge")
 
 
-def test_an_output_that_no_step_gives_is_refused() -> None:
+def test_an_output_that_no_step_gives_is_refused(blocks: Any) -> None:
     with (
-        pytest.raises(WiringError, match="gate gives no score; it gives reused, result, verdict, reason, decision"),
-        pipeline("x", parameters=[], about="x"),
+        pytest.raises(blocks.WiringError, match="gate gives no score; it gives reused, result, verdict, reason, decision"),
+        blocks.pipeline("x", parameters=[], about="x"),
     ):
-        _ = step("gate")(**gate_call()).score
+        _ = blocks.step("gate")(**gate_call()).score
 
 
-def test_two_templates_of_one_name_are_refused() -> None:
-    first, second = resource("same", action="get"), resource("same", action="delete")
-    with pipeline("x", parameters=[], about="x"):
+def test_two_templates_of_one_name_are_refused(blocks: Any) -> None:
+    first, second = blocks.resource("same", action="get"), blocks.resource("same", action="delete")
+    with blocks.pipeline("x", parameters=[], about="x"):
         first("one")
-        with pytest.raises(WiringError, match="two blocks are called same"):
+        with pytest.raises(blocks.WiringError, match="two blocks are called same"):
             second("two")
 
 
-def compiled(block: Block) -> dict[str, object]:
-    with pipeline("x", parameters=arguments("plan", "config"), about="x") as template:
+def compiled(blocks: Any, block: Any) -> dict[str, Any]:
+    with blocks.pipeline("x", parameters=blocks.arguments("plan", "config"), about="x") as template:
         block("task", **{name: "{{x}}" for name, field in block.takes.items() if field is None or field.is_required()})
-    found: dict[str, object] = next(one for one in template.to_dict()["spec"]["templates"] if one["name"] == block.name)
+    found: dict[str, Any] = next(one for one in template.to_dict()["spec"]["templates"] if one["name"] == block.name)
     return found
 
 
-def test_flags_inputs_enums_defaults_and_outputs_come_from_the_contract() -> None:
-    template = compiled(step("approve"))
-    inputs = {one["name"]: one for one in template["inputs"]["parameters"]}  # type: ignore[index]
+def test_flags_inputs_enums_defaults_and_outputs_come_from_the_contract(blocks: Any) -> None:
+    template = compiled(blocks, blocks.step("approve"))
+    inputs = {one["name"]: one for one in template["inputs"]["parameters"]}
     assert inputs["decision"]["enum"] == ["reject", "approve"]
     assert inputs["decision"]["default"] == "reject"
     assert "default" not in inputs["reason"]
     container = template["container"]
-    assert container["command"] == ["python", "-m", "steps.approve"]  # type: ignore[index]
-    assert "--decision={{inputs.parameters.decision}}" in container["args"]  # type: ignore[index]
-    assert "--out-approval={{outputs.parameters.approval.path}}" in container["args"]  # type: ignore[index]
+    assert container["command"] == ["python", "-m", "steps.approve"]
+    assert "--decision={{inputs.parameters.decision}}" in container["args"]
+    assert "--out-approval={{outputs.parameters.approval.path}}" in container["args"]
 
 
-def test_an_output_of_a_step_that_may_be_skipped_has_a_default() -> None:
-    outputs = {one["name"]: one for one in compiled(step("evaluate"))["outputs"]["parameters"]}  # type: ignore[index]
+def test_an_output_of_a_step_that_may_be_skipped_has_a_default(blocks: Any) -> None:
+    outputs = {one["name"]: one for one in compiled(blocks, blocks.step("evaluate"))["outputs"]["parameters"]}
     assert outputs["evaluation"]["valueFrom"]["default"] == "none"
 
 
-def test_a_block_that_is_not_called_is_not_compiled() -> None:
-    with pipeline("x", parameters=[], about="x") as template:
-        step("validate")(run="{{x}}")
+def test_a_block_that_is_not_called_is_not_compiled(blocks: Any) -> None:
+    with blocks.pipeline("x", parameters=[], about="x") as template:
+        blocks.step("validate")(run="{{x}}")
     assert [one["name"] for one in template.to_dict()["spec"]["templates"]] == ["main", "validate"]

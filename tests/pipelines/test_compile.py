@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from pipelines.compile import FOLDER, TEMPLATES, Dumper, compile_all, render, stale
+from pipelines.local import documents
 
-COMPILED = {name: yaml.safe_load((FOLDER / f"{name}.yaml").read_text()) for name in TEMPLATES}
+COMPILED = {name: documents.read(FOLDER / f"{name}.yaml")[0] for name in TEMPLATES}
 PARAMETER = re.compile(r"\{\{(inputs|workflow|tasks\.[\w-]+\.outputs|steps\.[\w-]+\.outputs)\.parameters\.([\w-]+)(?:\.path)?\}\}")
 
 
@@ -26,14 +27,17 @@ def walk(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
+@pytest.mark.slow
 def test_no_compiled_file_is_stale_and_none_is_an_orphan() -> None:
     assert stale() == [], "run `make compile` and commit workflow-templates/"
 
 
+@pytest.mark.slow
 def test_compiling_twice_gives_the_same_bytes() -> None:
     assert [render(name) for name in TEMPLATES] == [render(name) for name in TEMPLATES]
 
 
+@pytest.mark.slow
 def test_an_orphan_and_a_hand_edit_are_found_and_mended(tmp_path: Path) -> None:
     compile_all(tmp_path)
     (tmp_path / "old.yaml").write_text("kind: WorkflowTemplate")

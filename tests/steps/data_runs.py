@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from steps import store
+from steps import store, strict_yaml
 from steps.runfile import Commit, Plan, RunFile
 
 PROJECT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def a_config_repo(folder: Path, **edits: Any) -> Path:
 
 
 def edit(path: Path, **edits: Any) -> None:
-    content = merged(yaml.safe_load(path.read_text()), edits)
+    content = merged(strict_yaml.load(path.read_bytes(), path.name), edits)
     path.write_text(yaml.safe_dump(content))
 
 
@@ -57,7 +57,7 @@ def a_run(tmp_path: Path, data: bytes | list[dict[str, Any]], *, name: str = "da
     raw = data if isinstance(data, bytes) else b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in data)
     source = store.join(root, "sources", "0123456789abcdef", name)
     store.backend(source).create(source, raw)
-    read = {path.stem: yaml.safe_load(path.read_text()) for path in (PROJECT / "configs/demo").glob("*.yaml")}
+    read = {path.stem: strict_yaml.load(path.read_bytes(), path.name) for path in (PROJECT / "configs/demo").glob("*.yaml")}
     parts = merged({"runfile": read["run"], "training": read["train"], "data_card": read["data-card"]}, edits)
     run = store.join(root, "runs", "ab12")
     plan = Plan(

@@ -161,6 +161,7 @@ ORDER = {"hold": 0, "undecided": 1, "promote": 2}
 SCORES = st.lists(st.booleans(), min_size=30, max_size=30)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(ours=SCORES, base=SCORES, champion=SCORES, fixed=st.sets(st.integers(0, 29)))
 def test_more_right_answers_never_make_the_verdict_worse(ours: list[bool], base: list[bool], champion: list[bool], fixed: set[int]) -> None:
@@ -171,6 +172,7 @@ def test_more_right_answers_never_make_the_verdict_worse(ours: list[bool], base:
     assert "invalid" not in {finding.outcome for finding in before.findings}
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(ours=SCORES, base=SCORES, order=st.permutations(range(30)))
 def test_the_order_of_the_items_changes_nothing(ours: list[bool], base: list[bool], order: list[int]) -> None:

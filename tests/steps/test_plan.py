@@ -109,6 +109,7 @@ def test_a_run_that_was_gated_before_stops_only_when_asked_to(root: str, tmp_pat
     assert "same data" in again.reason
 
 
+@pytest.mark.slow
 def test_a_branch_a_tag_and_a_commit_are_cloned_and_recorded(root: str, tmp_path: Path) -> None:
     repo = a_config_repo(tmp_path / "repo")
     first = committed(repo)

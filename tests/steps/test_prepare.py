@@ -17,6 +17,8 @@ from steps.runfile import Split
 from steps.splits import place
 from steps.validate import validate
 
+pytestmark = pytest.mark.slow  # validate loads pandas and pandera
+
 
 @pytest.fixture(autouse=True)
 def _scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +154,6 @@ def test_shares_come_out_about_right_and_the_salt_draws_anew() -> None:
     assert drawn != [place(key, Split(test=0.1, validation=0.05, salt="other")) for key in keys]
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("format", ["alpaca", *FORMATS])
 def test_llamafactory_reads_the_rows_as_they_were_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str) -> None:

@@ -19,7 +19,7 @@ def test_numbers_and_dates_are_read_as_llamafactory_reads_them() -> None:
     [
         (b"a: 1\nb: 2\na: 3", "f.yaml, line 3, column 1: found the key 'a' twice"),
         (b"a: {b: 1, b: 2}", "f.yaml, line 1, column 11: found the key 'b' twice"),
-        (b"a: [1", "f.yaml, line 1, column 6: expected"),
+        (b"a: [1", "f.yaml, line 2, column 1: did not find expected"),
         (b"\ta: 1", "f.yaml, line 1, column 1: found character"),
         (b"1: 2", "f.yaml, line 1, column 1: found a key that is no plain text"),
         (b"a: {{x}}", "f.yaml, line 1, column 5: found a key that is no plain text"),
@@ -33,7 +33,7 @@ def test_numbers_and_dates_are_read_as_llamafactory_reads_them() -> None:
         (b"a: \xff", "no UTF-8"),
         (b"", "holds nothing"),
         (b"- a", "holds a list"),
-        (b"[" * 1500, "nested too deeply"),
+        (b"[" * 1500, "nested deeper than 100 levels"),
         (b"a: " + b"x" * (1 << 20), "has 1048579 bytes"),
     ],
 )

@@ -10,12 +10,12 @@ import posixpath
 import re
 import zlib
 from collections.abc import Callable, Mapping
-from itertools import islice
 
-from pipelines.local import golang, gotime, re2
+from pipelines.local import golang, gotime
 from pipelines.local.expressions import values
 from pipelines.local.expressions.builtins import BUILTINS, from_json, split, to_number
 from pipelines.local.expressions.errors import Panic, UnsupportedFunction
+from pipelines.local.expressions.patterns import PATTERNS
 from pipelines.local.expressions.values import Duration, to_text
 
 _NUMBER = re.compile(r"[+-]?(0[xX][0-9a-fA-F]+|0[oO]?[0-7]+|0[bB][01]+|[0-9]+)")
@@ -136,30 +136,6 @@ def _raw_json(of: object) -> str:
     return _json(of).replace("\\u003c", "<").replace("\\u003e", ">").replace("\\u0026", "&")
 
 
-def _pattern(regex: str) -> re2.Regexp:
-    try:
-        return re2.compile(to_text(regex))
-    except re2.PatternError as error:
-        raise Panic(f"regexp: Compile({golang.quote(regex)}): {error}") from None
-
-
-def _find(regex: str, of: str) -> str:
-    found = _pattern(regex).find(of)
-    return found.whole if found else ""
-
-
-def _find_all(regex: str, of: str, most: int) -> list[object]:
-    return [match.whole for match in islice(_pattern(regex).find_all(of), most if most >= 0 else None)]
-
-
-def _replace_all(regex: str, of: str, by: str) -> str:
-    return _pattern(regex).replace(of, lambda match: match.expand(by))
-
-
-def _replace_all_literal(regex: str, of: str, by: str) -> str:
-    return _pattern(regex).replace(of, lambda _: by)
-
-
 def _sequence(of: object) -> list[object]:
     if isinstance(of, list):
         return of
@@ -275,13 +251,7 @@ _STRINGS: dict[str, Callable[..., object]] = {
     "b64dec": _decoded(lambda of: base64.b64decode(of, validate=True)),
     "b32enc": lambda of: base64.b32encode(of.encode()).decode(),
     "b32dec": _decoded(base64.b32decode),
-    **dict.fromkeys(("regexMatch", "mustRegexMatch"), lambda regex, of: _pattern(regex).search(of)),
-    **dict.fromkeys(("regexFind", "mustRegexFind"), _find),
-    **dict.fromkeys(("regexFindAll", "mustRegexFindAll"), _find_all),
-    **dict.fromkeys(("regexReplaceAll", "mustRegexReplaceAll"), _replace_all),
-    **dict.fromkeys(("regexReplaceAllLiteral", "mustRegexReplaceAllLiteral"), _replace_all_literal),
-    **dict.fromkeys(("regexSplit", "mustRegexSplit"), lambda regex, of, most: _pattern(regex).split(of, most)),
-    "regexQuoteMeta": lambda of: re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", of),
+    **PATTERNS,
 }
 _NUMBERS: dict[str, Callable[..., object]] = {
     **dict.fromkeys(("int", "int64"), integer),

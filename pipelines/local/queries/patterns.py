@@ -1,55 +1,56 @@
-"""The functions of jq on regular expressions. https://jqlang.org/manual#regular-expressions, as gojq 0.12.19 has them on Go's `regexp`"""
+"""The functions of jq on regular expressions, as gojq 0.12.19 has them on Go's `regexp`. https://jqlang.org/manual#regular-expressions"""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
 
 from pipelines.local import golang, re2
-from pipelines.local.queries.values import Broken, text
+from pipelines.local.queries.values import Broken, compare, describe, text
 
 Argument = Callable[[object], Iterator[object]]
 
 
-def _nothing(_: object) -> Iterator[object]:
+def _no_flags(_: object) -> Iterator[object]:
     return iter([None])
 
 
-def _regexps(value: object, regex: Argument, flags: Argument) -> Iterator[tuple[re2.Regexp, bool]]:
-    """Each pattern under each set of flags, and whether it is to be found everywhere."""
-    for pattern in regex(value):
-        for letters in flags(value):
-            yield _compiled(text(pattern), "" if letters is None else text(letters))
+def _asked(value: object, regex: Argument, flags: Argument, more: str | None = None) -> Iterator[tuple[object, object]]:
+    """Each pattern with each set of flags, `more` of them added."""
+    return ((pattern, compare("+", letters, more)) for pattern in regex(value) for letters in flags(value))
 
 
-def _compiled(pattern: str, flags: str) -> tuple[re2.Regexp, bool]:
-    if not {*flags} <= {*"gim"}:
-        raise Broken(f"unsupported regular expression flag: {golang.quote(flags)}")
-    pattern = ("(?s)" if "m" in flags else "") + ("(?i)" if "i" in flags else "") + pattern
+def _compiled(name: str, value: object, pattern: object, flags: object) -> re2.Regexp:
+    if not (isinstance(value, str) and isinstance(pattern, str) and isinstance(flags, str | None)):
+        raise Broken(f"{name}({_preview(pattern)}; {_preview(flags)}) cannot be applied to: {describe(value)}")
+    letters = {*(flags or "")}
+    if not letters <= {*"gim"}:
+        raise Broken(f"unsupported regular expression flag: {golang.quote(flags or '')}")
+    pattern = ("(?s)" if "m" in letters else "") + ("(?i)" if "i" in letters else "") + pattern
     try:
-        return re2.compile(pattern), "g" in flags
+        return re2.compile(pattern)
     except re2.PatternError as error:
         raise Broken(f"invalid regular expression {golang.quote(pattern)}: {error}") from None
 
 
-def _found(of: str, regexp: re2.Regexp, everywhere: bool) -> Iterator[re2.Match]:
-    return islice(regexp.find_all(of), None if everywhere else 1)
+def _preview(value: object) -> str:
+    shown = golang.marshal(value)
+    return shown if len(shown) <= 30 else shown[:27] + "..."
 
 
-def _test(value: object, regex: Argument, flags: Argument = _nothing) -> Iterator[object]:
-    return (regexp.search(text(value)) for regexp, _ in _regexps(value, regex, flags))
+def _found(value: object, pattern: object, flags: object) -> Iterator[re2.Match]:
+    matches = _compiled("match", value, pattern, flags).find_all(text(value))
+    return islice(matches, None if isinstance(flags, str) and "g" in flags else 1)
 
 
-def _matches(value: object, regex: Argument, flags: Argument = _nothing) -> Iterator[re2.Match]:
-    return (match for regexp, everywhere in _regexps(value, regex, flags) for match in _found(text(value), regexp, everywhere))
+def _test(value: object, regex: Argument, flags: Argument = _no_flags) -> Iterator[object]:
+    return (_compiled("test", value, *asked).search(text(value)) for asked in _asked(value, regex, flags))
 
 
-def _all_matches(value: object, regex: Argument, flags: Argument = _nothing) -> Iterator[list[re2.Match]]:
-    return ([*regexp.find_all(text(value))] for regexp, _ in _regexps(value, regex, flags))
-
-
-def _match(value: object, regex: Argument, flags: Argument = _nothing) -> Iterator[object]:
-    for match in _matches(value, regex, flags):
-        whole, *captures = (_group(match, number) for number in range(len(match.names)))
-        yield {**{key: whole[key] for key in ("offset", "length", "string")}, "captures": captures}
+def _match(value: object, regex: Argument, flags: Argument = _no_flags) -> Iterator[object]:
+    for asked in _asked(value, regex, flags):
+        for match in _found(value, *asked):
+            whole, *captures = (_group(match, number) for number in range(len(match.names)))
+            del whole["name"]
+            yield {**whole, "captures": captures}
 
 
 def _group(match: re2.Match, number: int) -> dict[str, object]:
@@ -57,47 +58,43 @@ def _group(match: re2.Match, number: int) -> dict[str, object]:
     return {"offset": match.offset(number), "length": len(string or ""), "string": string, "name": match.names[number] or None}
 
 
+def _capture(value: object, regex: Argument, flags: Argument = _no_flags) -> Iterator[object]:
+    return (_named(match) for asked in _asked(value, regex, flags) for match in _found(value, *asked))
+
+
 def _named(match: re2.Match) -> dict[str, object]:
     return {name: match[number] for number, name in enumerate(match.names) if name}
 
 
-def _capture(value: object, regex: Argument, flags: Argument = _nothing) -> Iterator[object]:
-    return (_named(match) for match in _matches(value, regex, flags))
+def _scan(value: object, regex: Argument, flags: Argument = _no_flags) -> Iterator[object]:
+    return (match.groups() or match.whole for asked in _asked(value, regex, flags, "g") for match in _found(value, *asked))
 
 
-def _scan(value: object, regex: Argument, flags: Argument = _nothing) -> Iterator[object]:
-    return (match.groups() or match.whole for some in _all_matches(value, regex, flags) for match in some)
+def _split(value: object, regex: Argument, flags: Argument = _no_flags) -> Iterator[list[str]]:
+    for asked in _asked(value, regex, flags, "g"):
+        matches = [*_found(value, *asked)]
+        starts, ends = [0, *(match.end for match in matches)], [*(match.start for match in matches), len(text(value))]
+        yield [text(value)[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
-def _splits(value: object, regex: Argument, flags: Argument = _nothing) -> Iterator[object]:
-    return (part for some in _all_matches(value, regex, flags) for part in _between(text(value), some))
+def _splits(value: object, regex: Argument, flags: Argument = _no_flags) -> Iterator[object]:
+    return (part for parts in _split(value, regex, flags) for part in parts)
 
 
-def _split(value: object, regex: Argument, flags: Argument) -> Iterator[object]:
-    return iter([[*_splits(value, regex, flags)]])  # one list of all, as `[splits($re; $flags)]`
+def _sub(value: object, regex: Argument, by: Argument, flags: Argument = _no_flags) -> Iterator[object]:
+    return (made for asked in _asked(value, regex, flags) for made in _substituted(_found(value, *asked), text(value), by))
 
 
-def _between(of: str, matches: list[re2.Match]) -> list[str]:
-    starts, ends = [0, *(match.end for match in matches)], [*(match.start for match in matches), len(of)]
-    return [of[start:end] for start, end in zip(starts, ends, strict=True)]
+def _gsub(value: object, regex: Argument, by: Argument, flags: Argument = _no_flags) -> Iterator[object]:
+    return (made for asked in _asked(value, regex, flags, "g") for made in _substituted(_found(value, *asked), text(value), by))
 
 
-def _sub(value: object, regex: Argument, by: Argument, flags: Argument = _nothing) -> Iterator[object]:
-    for regexp, everywhere in _regexps(value, regex, flags):
-        yield from _substituted(text(value), _found(text(value), regexp, everywhere), by)
-
-
-def _gsub(value: object, regex: Argument, by: Argument, flags: Argument = _nothing) -> Iterator[object]:
-    for some in _all_matches(value, regex, flags):
-        yield from _substituted(text(value), iter(some), by)
-
-
-def _substituted(of: str, matches: Iterator[re2.Match], by: Argument) -> list[str]:
+def _substituted(matches: Iterator[re2.Match], of: str, by: Argument) -> list[str]:
     """One text for each value that `by` makes of the named groups; the text as it was, if it makes none."""
     made, copied = list[str](), 0
     for match in matches:
         for index, replacement in enumerate(by(_named(match))):
-            made[index : index + 1] = ["".join([*made[index : index + 1], of[copied : match.start], text(replacement)])]
+            made[index : index + 1] = ["".join([*made[index : index + 1], text(compare("+", of[copied : match.start], replacement))])]
         copied = match.end
     return [one + of[copied:] for one in made] or [of]
 

@@ -1,4 +1,4 @@
-"""Go's regular expressions: the language, the answers and the error texts of its `regexp`, in time linear in the text.
+"""Go's regular expressions: the language, the answers and the error texts of its `regexp`, each match in time linear in the text.
 
 https://pkg.go.dev/regexp. Not as there: scripts (`\\p{Greek}`) are refused, and programs are limited to 100,000 instructions.
 """

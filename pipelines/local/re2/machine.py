@@ -15,11 +15,11 @@ _CHARACTER, _SPLIT, _JUMP, _SAVE, _MATCH = int(Op.CHARACTER), int(Op.SPLIT), int
 
 def run(program: Program, text: str, start: int = 0) -> Slots | None:
     """The leftmost match from `start` on, of several there the one that a backtracking matcher prefers."""
-    ops, taken, seen = program.ops, program.taken, [-1] * len(program.ops)
+    ops, taken, anchored, seen = program.ops, program.taken, program.anchored, [-1] * len(program.ops)
     threads: list[_Thread] = []
     found: Slots | None = None
     for at in range(start, len(text) + 1):
-        if found is None and not (program.anchored and at):
+        if found is None and not (anchored and at):
             _follow(program, (0, (at,) + (-1,) * (program.slots - 1)), text, at, seen, threads)
         following: list[_Thread] = []
         for counter, slots in threads:
@@ -29,7 +29,7 @@ def run(program: Program, text: str, start: int = 0) -> Slots | None:
             if at < len(text) and taken[counter][text[at]]:
                 _follow(program, (counter + 1, slots), text, at + 1, seen, following)
         threads = following
-        if not threads and (found is not None or program.anchored):
+        if not threads and (found is not None or anchored):
             break
     return found
 

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from pipelines.local.re2.classes import CharacterClass
 
 _MOST_COPIES = 1000  # of the innermost thing in repetitions of repetitions (`repeatIsValid` of Go's regexp/syntax)
-_MOST_INSTRUCTIONS = 100_000  # Go's 3.3 million are a gigabyte here
+MOST_INSTRUCTIONS = 100_000  # Go's 3.3 million are a gigabyte here
 
 Kind = Literal["literal", "class", "concatenation", "alternation", "other"]
 
@@ -112,7 +112,7 @@ def capture(inside: Fragment, group: int) -> Fragment:
 def concatenation(parts: Sequence[Fragment]) -> Fragment:
     if len(parts) < 2:
         return parts[0] if parts else EMPTY
-    _check(sum(len(one.code) for one in parts))
+    check(sum(len(one.code) for one in parts))
     code = tuple(instruction for one in parts for instruction in one.code)
     literal = all(one.kind == "literal" for one in parts)
     height = 1 if literal else _height(parts, "concatenation")
@@ -123,11 +123,12 @@ def concatenation(parts: Sequence[Fragment]) -> Fragment:
 def alternation(parts: Sequence[Fragment]) -> Fragment:
     """The first that leads to a match. Neighbours of one character each become one class."""
     joined: list[Fragment] = []
-    for single, some in groupby(parts, lambda one: len(one.code) == 1 and one.code[0].op == Op.CHARACTER):
-        joined += [_either([*some])] if single else some
+    for single, run in groupby(parts, lambda one: len(one.code) == 1 and one.code[0].op == Op.CHARACTER):
+        some = list(run)
+        joined += [_either(some)] if single else some
     if len(joined) == 1:
         return joined[0]
-    _check(sum(len(one.code) + 2 for one in joined))
+    check(sum(len(one.code) + 2 for one in joined))
     pieces, after = [joined[-1].code], len(joined[-1].code)
     for one in reversed(joined[:-1]):
         pieces.append((Instruction(Op.SPLIT, 1, len(one.code) + 2), *one.code, Instruction(Op.JUMP, after + 1)))
@@ -170,7 +171,7 @@ def repetition(inside: Fragment, low: int, high: int | None, lazy: bool) -> Frag
 def _optional(inside: Fragment, times: int, lazy: bool) -> Fragment:
     """(x(x(x)?)?)?: each way out leads to the end."""
     one = len(inside.code) + 1
-    _check(one * times)
+    check(one * times)
     pieces = [(_split(1, one * left, lazy), *inside.code) for left in range(times, 0, -1)]
     return Fragment(tuple(instruction for piece in pieces for instruction in piece))
 
@@ -196,10 +197,11 @@ def _taller(inside: Fragment, made: Fragment) -> Fragment:
 
 
 def _fitting(inside: Fragment, more: int) -> tuple[Instruction, ...]:
-    _check(len(inside.code) + more)
+    check(len(inside.code) + more)
     return inside.code
 
 
-def _check(instructions: int) -> None:
-    if instructions > _MOST_INSTRUCTIONS:
+def check(instructions: int) -> None:
+    """Raises TooLarge, best before so many are made."""
+    if instructions > MOST_INSTRUCTIONS:
         raise TooLarge

@@ -18,9 +18,10 @@ _PLACES = {"A": Place.BEGIN_TEXT, "z": Place.END_TEXT, "b": Place.WORD_BOUNDARY,
 
 @dataclass(slots=True)
 class _Group:
-    """An open parenthesis: the flags that hold again after it, its number if it captures, and what it holds so far."""
+    """An open parenthesis: the flags and the size at it, its number if it captures, and what it holds so far."""
 
     flags: frozenset[str]
+    size: int
     number: int | None = None
     alternatives: list[Fragment] = field(default_factory=list)
     items: list[Fragment] = field(default_factory=list)
@@ -40,7 +41,8 @@ class _Parser(Reader):
     def __init__(self, pattern: str) -> None:
         super().__init__(pattern)
         self.names = [""]
-        self.group = _Group(self.flags)
+        self.size = 0  # instructions of everything that waits for its end
+        self.group = _Group(self.flags, self.size)
         self.outer: list[_Group] = []
 
     def parse(self) -> Fragment:
@@ -110,6 +112,8 @@ class _Parser(Reader):
     def push(self, fragment: Fragment) -> None:
         if fragment.height > _MOST_HEIGHT:
             raise PatternError("expression nests too deeply", self.pattern)
+        self.size += len(fragment.code)
+        program.check(self.size)
         self.group.items.append(fragment)
 
     def repetition(self, counted: re.Match[str] | None, before: int | None) -> None:
@@ -126,6 +130,7 @@ class _Parser(Reader):
         if not self.group.items:
             raise PatternError("missing argument to repetition operator", self.since(start))
         inside = self.group.items.pop()
+        self.size -= len(inside.code)
         if counted:
             repeated = program.repetition(inside, low, high, lazy)
         else:
@@ -135,7 +140,7 @@ class _Parser(Reader):
         self.push(repeated)
 
     def open(self) -> None:
-        start, group = self.at, _Group(self.flags)
+        start, group = self.at, _Group(self.flags, self.size)
         if self.pattern.startswith("(?", start):
             if not self.flagged(group):
                 return
@@ -183,7 +188,7 @@ class _Parser(Reader):
             raise PatternError("unexpected )", self.pattern)
         self.at += 1
         group, inside = self.group, self.finished()
-        self.flags, self.group = group.flags, self.outer.pop()
+        self.flags, self.size, self.group = group.flags, group.size, self.outer.pop()
         self.push(inside if group.number is None else program.capture(inside, group.number))
 
     def finished(self) -> Fragment:
