@@ -22,14 +22,24 @@ run: .venv/.done ## the whole pipeline on this machine: from data to a probed en
 	@$(BIN)/fleece demo
 	@$(BIN)/fleece run finetune
 
-check: .venv/.done ## format, lint, types, imports, compiled files and what is wrong with them, fast tests
+check: .venv/.done ## format, lint, types, imports, compiled files and what is wrong with them, fast tests: two things at a time
+	@$(MAKE) --no-print-directory -j2 -O types fast-steps fast-pipelines style
+
+types:
+	$(BIN)/mypy
+
+fast-steps:
+	$(BIN)/pytest -q -m "not slow" tests/steps tests/lint tests/demo
+
+fast-pipelines:
+	$(BIN)/pytest -q -m "not slow" --ignore tests/steps --ignore tests/lint --ignore tests/demo
+
+style:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/fleece compile --check
 	$(BIN)/fleece lint --strict
-	$(BIN)/pytest -q -n 2 -m "not slow"
 
 test: check ## check, and every slow test on real components
 	$(BIN)/pytest -q -n 2 --dist loadfile -m slow --ignore tests/e2e
@@ -61,4 +71,4 @@ clean: ## forget runs, models and endpoints of this machine (.fleece), keep .ven
 	-@test ! -x $(BIN)/fleece || $(BIN)/fleece serve stop
 	rm -rf .fleece
 
-.PHONY: help setup run check test compile format bench-run bench-runner conformance lock clean
+.PHONY: help setup run check types fast-steps fast-pipelines style test compile format bench-run bench-runner conformance lock clean

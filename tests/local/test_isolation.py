@@ -280,8 +280,7 @@ os.execv("/bin/sh", ["sh", "-c", "touch /tmp/mine; id -u; ls /tmp; grep CapEff /
 
 @isolated
 def test_the_host_is_out_of_reach_of_the_mounts(tmp_path: Path) -> None:
-    mounts = Path("/proc/self/mounts").read_text()
     program = f"from pipelines.local import namespace\nnamespace.enter({str(tmp_path)!r}, (), '/')\nopen('/inside', 'w')"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
     assert (tmp_path / "inside").exists()
-    assert Path("/proc/self/mounts").read_text() == mounts
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
