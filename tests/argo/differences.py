@@ -14,5 +14,5 @@ DIFFERENT: dict[str, str] = {
     "data/098-pod-spec-patch": "`hostname` of podSpecPatch: a step has the name of this machine",
     "data/169-readonly-root": "runAsUser and readOnlyRootFilesystem: a step is whoever runs the runner, and may write where they may",
     "data/170-readonly-script": "runAsUser and the image's working folder: a step is whoever runs the runner, in the folder where it was started",
-    "data/253-invalid-utf8": "bytes that are no UTF-8: the API that the recording read them from drops them; here the log holds what was written",
+    "data/253-invalid-utf8": "bytes that are no UTF-8: the API that was recorded from drops them; here the log has them",
 }
