@@ -13,6 +13,6 @@ DIFFERENT: dict[str, str] = {
     "data/061-task-facts": "`hostNodeName` is the name of a cluster's node; here it is `localhost`",
     "data/098-pod-spec-patch": "`hostname` of podSpecPatch: a step has the name of this machine",
     "data/169-readonly-root": "runAsUser and readOnlyRootFilesystem: a step is whoever runs the runner, and may write where they may",
-    "data/170-readonly-script": "runAsUser and the image's working folder: a step is whoever runs the runner, in the folder where it was started",
+    "data/170-readonly-script": "runAsUser and the image's folder: a step is whoever runs the runner, in the runner's folder",
     "data/253-invalid-utf8": "bytes that are no UTF-8: the API that was recorded from drops them; here the log has them",
 }
