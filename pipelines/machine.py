@@ -9,6 +9,7 @@ import getpass
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -113,10 +114,10 @@ def _signing_key(folder: Path) -> None:
 def _registry(home: Path) -> None:
     """MLflow's SQLite file, made before the first run: its schema takes seconds, and a gang of processes should not wait for it."""
     if not (home / "mlflow.db").is_file() and settings(home)["MLFLOW_TRACKING_URI"] == f"sqlite:///{home}/mlflow.db":
-        os.environ["MLFLOW_TRACKING_URI"] = settings(home)["MLFLOW_TRACKING_URI"]
-        from steps import mlflow_client
-
-        mlflow_client.client()
+        environment = os.environ | {"MLFLOW_TRACKING_URI": settings(home)["MLFLOW_TRACKING_URI"]}
+        program = "from steps import mlflow_client; mlflow_client.client()"
+        # In a process of its own: the 200 MB that it imports would stay with the runner.
+        subprocess.run([sys.executable, "-c", program], check=True, env=environment, cwd=PROJECT)
 
 
 def _object(home: Path, namespace: str, kind: str, name: str, content: Mapping[str, object]) -> None:
