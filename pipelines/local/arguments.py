@@ -90,15 +90,13 @@ def located(artifact: scope.Artifact) -> bool:
 
 
 def _artifact(declared: scope.Artifact, given: scope.Artifact | None) -> scope.Artifact:
-    if located(declared):
-        return declared
     if given is None:
-        if not declared.get("optional"):
+        if not declared.get("optional") and not located(declared):
             raise ArgumentError(f"inputs.artifacts.{declared['name']} was not supplied")
         return declared
     if not located(given):
         if given.get("optional"):
-            return declared | {"optional": True}
+            return {k: v for k, v in declared.items() if k not in _LOCATIONS} | {"optional": True}
         raise ArgumentError(f"inputs.artifacts.{declared['name']} missing location information")
     kept = {k: declared[k] for k in ("path", "mode", "recurseMode", "name") if k in declared}
     optional = {"optional": True} if declared.get("optional") or given.get("optional") else {}

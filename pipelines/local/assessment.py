@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipelines.local import graph
-from pipelines.local.nodes import BAD, COMPLETED, Template, fulfilled
+from pipelines.local.nodes import BAD, COMPLETED, Node, Template, fulfilled
 
 if TYPE_CHECKING:
     from pipelines.local.dag import Dag
@@ -68,9 +68,9 @@ def assess(this: "Dag", wanted: Iterable[str]) -> str:
     seen = set(queue)
     while queue:
         node_id, branch = queue.pop()
-        if node_id not in this.engine.nodes.all or not fulfilled(this.engine.nodes.all[node_id]):
+        node = this.engine.nodes.all.get(node_id)
+        if node is None or not (fulfilled(node) or _ends_group(this, node)):
             return "Running"
-        node = this.engine.nodes.all[node_id]
         if node["phase"] in COMPLETED:
             branch = node["phase"]
         if ids.get(node_id) in ("", "Succeeded"):
@@ -80,6 +80,20 @@ def assess(this: "Dag", wanted: Iterable[str]) -> str:
         seen.update(fresh)
         queue += fresh
     return _verdict(this, wanted, ids)
+
+
+def _ends_group(this: "Dag", node: Node) -> bool:
+    """End a loop whose members have ended, all that were begun: an error in one keeps those behind it from beginning.
+
+    argo-workflows v4.1.2 `completableTaskGroupPhase`.
+    """
+    members = [this.engine.nodes.all.get(i) for i in node.get("children", ())] if node["type"] == "TaskGroup" else []
+    if not members or not all(map(fulfilled, members)):
+        return False
+    bad = [m["phase"] for m in members if m is not None and m["phase"] in BAD]
+    this.engine.nodes.phase(node, bad[-1] if bad else "Succeeded")
+    this.engine.wake_at(this.engine.clock.now())
+    return True
 
 
 def _verdict(this: "Dag", wanted: Iterable[str], ids: dict[str, str]) -> str:

@@ -194,7 +194,7 @@ def _member(this: Dag, name: str, task: Task) -> str:
         node = this.engine.nodes.get(full)
         if node is not None:
             this.engine.nodes.phase(node, "Error", f"task '{full}' errored: {error}")
-        return "ended"
+        return "full"  # those behind it do not begin in this pass, and in no other if all before them have ended
     node = this.engine.nodes.get(full)
     if node is None:
         return "open"

@@ -109,11 +109,8 @@ class Engine:
                     self._operate()
         except arguments.ArgumentError as error:
             self.finish("Failed", str(error))
-        except NodeError as error:
+        except (NodeError, suspension.Crash) as error:
             self.finish("Error", str(error))
-        except suspension.Crash as error:
-            self.finish("Error", str(error))
-            ending.mark_entry(self)
         except Waiting:
             pass
 
@@ -132,6 +129,8 @@ class Engine:
     def finish(self, phase: str, message: str = "") -> None:
         """The workflow is over; what still runs is waited for."""
         self.dirty, self.verdict = True, (phase, message)
+        if phase == "Error":
+            ending.mark_entry(self)
         self.leaves.forget()
         if self.shutdown == "Terminate":
             limits.interrupt_processes(self)
@@ -275,8 +274,9 @@ class Engine:
         return self.nodes.add(name, "Skipped", phase="Error", boundary=around.boundary, call=call, message=message, flag=around.flag)
 
     def local(self, call: Call, name: str, around: Around) -> scope.Values:
-        """What a called template may know about its call; the attempts of a retried one have names of their own."""
-        values = {} if (self.called(call, around.boundary) or {}).get("retryStrategy") is not None else self.names(name, call)
+        """What a called template may know about its call; the attempts of a retried one have pods of their own."""
+        retried = (self.called(call, around.boundary) or {}).get("retryStrategy") is not None
+        values: scope.Values = {"node.name": name} if retried else self.names(name, call)
         kind = call.get("kind")
         return values | {f"{kind}.name": call["name"]} if kind else values
 

@@ -5,6 +5,8 @@ import re
 from decimal import Decimal
 from typing import Any
 
+from pipelines.local import golang
+
 _HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
@@ -175,4 +177,5 @@ def _literal(text: str, at: int, literal: str) -> int:
 
 
 def _quoted(char: str) -> str:
-    return {"'": r"'\''", '"': "'\"'", "\n": r"'\n'", "\t": r"'\t'", "\r": r"'\r'"}.get(char, f"'{char}'")
+    """https://github.com/golang/go/blob/go1.26.5/src/encoding/json/scanner.go quoteChar"""
+    return {"'": r"'\''", '"': "'\"'"}.get(char, f"'{golang.escape(char)}'")

@@ -102,12 +102,15 @@ def _format(pattern: str, number: int) -> str:
         raise LoopError(gojson.error(text)) from None
 
 
-def expand(task: Task, index: int, item: str, unresolved: bool = False) -> Task:
-    """One member of a loop: its own name, the item filled in. tags.UnresolvedTag when it asks for a key that the item lacks."""
+def expand(task: Task, index: int, item: str, values: Mapping[str, object], unresolved: bool = False) -> Task:
+    """One member of a loop: its own name, the item filled in. tags.UnresolvedTag for a tag that has no value, whatever its name.
+
+    unresolved: the member will not run, so tags may stay as they are.
+    """
     scope, description = _item(item)
     body = {k: v for k, v in task.items() if k not in ("withItems", "withParam", "withSequence")}
-    strict = () if unresolved else ("item",)
-    member: Task = tags.substitute_json(body, scope, strict=strict, tolerant=False)
+    strict = () if unresolved else ("",)
+    member: Task = tags.substitute_json(body, {**values, **scope}, strict=strict, tolerant=False)
     member["name"] = f"{task['name']}({index}:{description.replace('(', '').replace(')', '')})"
     return member
 

@@ -9,7 +9,7 @@ from pipelines.local.loops import Expanded
 
 Task = dict[str, Any]
 
-_NOT_YET = ("hooks", "onExit", "inline")
+_NOT_YET = ("hooks", "onExit")
 
 
 class Unresolvable(Exception):
@@ -85,7 +85,7 @@ def _artifact(given: scope.Artifact, found: scope.Scope, globals_: scope.Values)
 
 
 def expand(task: Task, values: scope.Values) -> Expanded:
-    """The members of a loop, or the task itself. graph.LoopError, tags.UnresolvedTag."""
+    """The members of a loop, or the task itself. LoopError, TagError, ExpressionError: in a loop every tag must have its value by now."""
     if not graph.loops(task):
         return Expanded([task], loop=False)
     condition = task.get("when", "")
@@ -98,7 +98,11 @@ def expand(task: Task, values: scope.Values) -> Expanded:
         raise
     late = {key: task[key] for key in _NOT_YET if key in task}
     body = {key: value for key, value in task.items() if key not in _NOT_YET}
-    members = [graph.expand(body, i, item, unresolved=skipped) | late for i, item in enumerate(items)]
+    known = {name: value for name, value in values.items() if value is not tags.ABSENT} if skipped else values
+    try:
+        members = [graph.expand(body, i, item, known, unresolved=skipped) | late for i, item in enumerate(items)]
+    except tags.UnresolvedTag as missing:
+        raise graph.LoopError(str(missing)) from None
     if task.get("hooks"):
         members = [m | {"hooks": _hooks(task["hooks"], item, values, skipped)} for m, item in zip(members, items, strict=True)]
     return Expanded(members, loop=True)

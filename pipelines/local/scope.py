@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.local import clock, expressions, gojson, tags
+from pipelines.local import clock, expressions, gojson, golang, tags
 from pipelines.local.nodes import Node, Nodes, Template
 from pipelines.local.workflow import SCHEDULED_ANNOTATION
 
@@ -39,7 +39,7 @@ def of_workflow(workflow: dict[str, Any], spec: dict[str, Any]) -> Values:
         "workflow.name": meta["name"],
         "workflow.namespace": meta["namespace"],
         "workflow.mainEntrypoint": spec["entrypoint"],
-        "workflow.serviceAccountName": spec.get("serviceAccountName", "default"),
+        "workflow.serviceAccountName": spec.get("serviceAccountName", ""),
         "workflow.uid": meta["uid"],
         "workflow.duration": "0.000000",
         "workflow.status": "Running",
@@ -161,56 +161,54 @@ def absent_loop(scope: Scope, prefix: str, template: Template) -> None:
 
 
 def outputs_of(template: Template, scope: Scope, globals_: Values) -> dict[str, Any]:
-    """The outputs of a dag or steps template from those of its parts. OutputError as Argo words it."""
+    """The outputs of a dag or steps template from those of its parts. OutputError as Argo words it (`getTemplateOutputsFromScope`)."""
     declared = template.get("outputs") or {}
-    parameters = [_output_parameter(p, scope, globals_) for p in declared.get("parameters") or []]
+    parameters = [p | {"value": _output_parameter(p, scope)} for p in declared.get("parameters") or []]
     artifacts = [_output_artifact(a, scope, globals_) for a in declared.get("artifacts") or []]
     found = {"parameters": parameters, "artifacts": [a for a in artifacts if a]}
     return {key: value for key, value in found.items() if value}
 
 
-def _output_parameter(declared: Parameter, scope: Scope, globals_: Values) -> Parameter:
-    source = declared.get("valueFrom") or {}
-    if "parameter" in source:
-        return declared | {"value": _referred(declared["name"], source, scope.over(globals_))}
-    if "expression" in source:
-        try:
-            value = expressions.evaluate(source["expression"], expressions.expand(scope.over(globals_)))
-        except expressions.ExpressionError as error:
-            if "default" in source:
-                return declared | {"value": source["default"]}
-            raise OutputError(str(error)) from None
-        if value is None and "default" in source:
-            return declared | {"value": source["default"]}
-        if value is None:
-            raise OutputError(f'output parameter "{declared["name"]}": expression evaluated to nil')
-        return declared | {"value": text_of(value)}
-    return declared
+def _output_parameter(declared: Parameter, scope: Scope) -> str:
+    source = declared.get("valueFrom")
+    if source is None:
+        raise OutputError("output parameters must have a valueFrom specified")
+    try:
+        value = _computed(source["expression"], scope) if source.get("expression") else _referred(source.get("parameter", ""), scope)
+    except OutputError:
+        if "default" not in source:
+            raise
+        return str(source["default"])
+    if value is not tags.ABSENT:
+        return text_of(value)
+    if "default" in source:
+        return str(source["default"])
+    what = f'output parameter "{declared["name"]}": "{source["parameter"]}"'
+    raise OutputError(f"{what} is an absent optional (skipped/omitted node output with no default)")
 
 
 def text_of(value: object) -> str:
     """A value as Go prints it: `[20 1 true <nil>]` (argo-data-flow 025)."""
-    from pipelines.local import golang
-
     return golang.sprint(value)
 
 
-def _referred(name: str, source: dict[str, Any], values: Values) -> object:
-    wanted = source["parameter"].strip()
-    if not wanted.startswith("{{"):
-        return wanted
-    reference = wanted.removeprefix("{{").removesuffix("}}").strip()
-    value = values.get(reference, _MISSING)
-    if value is tags.ABSENT or value is _MISSING:
-        if "default" in source:
-            return source["default"]
-        if value is _MISSING:
-            raise OutputError(f"unable to resolve outputs from scope: failed to resolve {wanted}")
-        raise OutputError(f'output parameter "{name}": "{wanted}" is an absent optional (skipped/omitted node output with no default)')
+def _computed(expression: str, scope: Scope) -> object:
+    """An expression knows the inputs and the parts of the template, nothing of the workflow."""
+    try:
+        value = expressions.evaluate(expression, expressions.expand(scope.values))
+    except expressions.ExpressionError as error:
+        raise OutputError(str(error)) from None
+    if value is None:
+        raise OutputError(f"failed to evaluate expression {golang.quote(expression)}")
     return value
 
 
-_MISSING = object()
+def _referred(wanted: str, scope: Scope) -> object:
+    """By now the tags of inputs and of the workflow are their values, which name nothing."""
+    reference = wanted.removeprefix("{{").removesuffix("}}").strip()
+    if reference not in scope.values and wanted:
+        raise OutputError(f"Unable to resolve: {golang.quote(reference)}")
+    return scope.values[reference] if wanted else ""
 
 
 def _output_artifact(declared: Artifact, scope: Scope, globals_: Values) -> Artifact | None:

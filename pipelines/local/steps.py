@@ -239,4 +239,6 @@ def _add(this: Steps, full: str, step: Step) -> None:
     members = [n for n in nodes.children(group) if n["name"].startswith(f"{full}(")]
     this.found.values[f"{prefix}.status"] = group["phase"]
     if members:
+        if "inline" in step and any(m["type"] != "Skipped" for m in members):
+            raise NodeError("failed to get a template")  # Argo looks it up by the name that a member's node says, and this one has none
         scope.add_loop(this.found, prefix, members, nodes)

@@ -56,7 +56,7 @@ def substitute(text: str, scope: Mapping[str, object], *, strict: Collection[str
 def substitute_json(value: T, scope: Mapping[str, object], *, strict: Collection[str] = (), tolerant: bool) -> T:
     """A JSON-like value with the tags in all its texts replaced, keys included.
 
-    scope: dotted name → text, or ABSENT. strict: prefixes ('tasks', 'steps.') whose names must resolve (UnresolvedTag).
+    scope: dotted name → text, or ABSENT. strict: prefixes ('tasks', 'steps.') whose names must resolve (UnresolvedTag); '': all.
     tolerant: for pod templates; an expression that fails stays as it is, one that does not parse is still an error.
     Raises UnresolvedTag, AbsentOutput, TagError, or expressions.ExpressionError.
     """
@@ -137,7 +137,7 @@ class _Replacement:
         return "{{" + before + self.insert(name, value)
 
     def is_strict(self, name: str) -> bool:
-        return any(name == prefix or name.startswith(prefix + ".") for prefix in self.strict)
+        return any(prefix in ("", name) or name.startswith(prefix + ".") for prefix in self.strict)
 
     def expression(self, escaped: str) -> str:
         from pipelines.local import expressions

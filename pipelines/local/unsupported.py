@@ -81,8 +81,10 @@ def _texts(template: Template, kind: str, at: Path) -> Iterator[Fault]:
     if kind == "script" and "source" not in body:
         yield Fault("", (*at, kind), f"templates.{name}.script.source is required")
     for index, variable in enumerate(body.get("env") or []):
-        if not isinstance(variable.get("value", ""), str):
-            yield Fault("", (*at, kind, "env", index), f"templates.{name}: the value of {variable.get('name')} is no text; quote it")
+        for part in ("name", "value"):
+            if not isinstance(variable.get(part, ""), str):
+                where = variable.get("name") if part == "value" else f"env {index}"
+                yield Fault("", (*at, kind, "env", index), f"templates.{name}: the {part} of {where} is no text; quote it")
     for index, word in enumerate([*(body.get("command") or []), *(body.get("args") or [])]):
         if not isinstance(word, str):
             yield Fault("", (*at, kind), f"templates.{name}: argument {index} ({word!r}) is no text; quote it")

@@ -103,3 +103,42 @@ def test_a_workflow_of_a_cron_workflow_needs_values(tmp_path: Path) -> None:
     inner = f"{{entrypoint: t, templates: [{LEAF}], arguments: {{parameters: [{{name: a}}]}}}}"
     assert rules(tmp_path, inner) == set()
     assert rules(tmp_path, f"{{schedules: ['@daily'], workflowSpec: {inner}}}", "CronWorkflow") == {"argument-source"}
+
+
+SAY = "{name: say, inputs: {parameters: [{name: v, default: d}]}, suspend: {}}"
+MAKE = "{name: make, container: {image: i, command: [a]}, outputs: {parameters: [{name: o, globalName: %s, valueFrom: {path: /o}}]}}"
+ARGUED = {"undefined-template", "missing-argument", "unresolved-tag"}
+
+
+def calls(fields: str, arguments: str = "", inputs: str = "") -> str:
+    main = f"{{name: main, inputs: {{parameters: [{inputs}]}}, steps: [[{{name: s, {fields}}}]]}}"
+    return f"{{entrypoint: main, arguments: {{parameters: [{arguments}]}}, templates: [{main}, {LEAF}, {SAY}]}}"
+
+
+def reads(first: str, second: str, name: str = "g") -> str:
+    """Two groups of steps, one of which may read the global output that another makes."""
+    steps = {"make": "{name: m, template: make}", "read": "{name: r, template: say, arguments: {parameters: [{name: v, value: '%s'}]}}"}
+    groups = f"[{steps[first]}], [{steps[second]}]".replace("%s", "{{workflow.outputs.parameters.g}}")
+    return f"{{entrypoint: main, templates: [{{name: main, steps: [{groups}]}}, {SAY}, {MAKE % name}]}}"
+
+
+@pytest.mark.parametrize(
+    ("spec", "found"),
+    [
+        (calls("template: '{{workflow.parameters.w}}'", "{name: w, value: t}"), set()),
+        (calls("template: '{{inputs.parameters.w}}'", "{name: w, value: t}", "{name: w}"), set()),
+        (calls("template: '{{inputs.parameters.w}}'", "", "{name: w, default: t}"), set()),
+        (calls("template: '{{workflow.parameters.w}}'", "{name: w, value: gone}"), {"undefined-template"}),
+        (calls("template: '{{workflow.parameters.w}}'", "{name: w}"), {"undefined-template"}),
+        (calls("template: '{{item}}', withItems: [t]"), {"undefined-template"}),
+        (calls("template: say, arguments: {parameters: [{name: v, valueFrom: {supplied: {}}}]}"), {"missing-argument"}),
+        (calls("template: t", "{name: w}", "{name: w, default: d}"), {"missing-argument"}),
+        (reads("make", "read"), set()),
+        (reads("read", "make"), {"unresolved-tag"}),
+        (reads("make", "read", "'{{workflow.name}}'"), set()),
+        (reads("read", "make", "'{{workflow.name}}'"), {"unresolved-tag"}),
+    ],
+)
+def test_what_argo_looks_up_before_it_runs(spec: str, found: set[str], tmp_path: Path) -> None:
+    """Each was asked of `argo lint --offline` 4.1.2."""
+    assert rules(tmp_path, spec) & ARGUED == found

@@ -8,6 +8,7 @@ import hashlib
 import math
 import posixpath
 import re
+import string
 import zlib
 from collections.abc import Callable, Mapping
 
@@ -203,14 +204,20 @@ def _digest(name: str) -> Callable[[str], str]:
     return lambda of: hashlib.new(name, to_text(of).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _decoded(decode: Callable[[str], bytes]) -> Callable[[str], str]:
+def _decoded(name: str, decode: Callable[[bytes], bytes], alphabet: bytes, quantum: int) -> Callable[[str], str]:
     def function(of: str) -> str:
+        """What is no such code gives Go's error as the value. https://pkg.go.dev/encoding/base64#CorruptInputError"""
+        code = of.replace("\n", "").replace("\r", "").encode()
         try:
-            return decode(of).decode("utf-8", "replace")
-        except ValueError as error:
-            return str(error)
+            return decode(code).decode("utf-8", "replace")
+        except ValueError:
+            strange = [at for at, letter in enumerate(code) if letter not in alphabet]
+            return f"illegal {name} data at input byte {min(strange, default=len(code) - len(code) % quantum)}"
 
     return function
+
+
+_UPPER, _LOWER = string.ascii_uppercase.encode(), string.ascii_lowercase.encode()
 
 
 _STRINGS: dict[str, Callable[..., object]] = {
@@ -248,9 +255,9 @@ _STRINGS: dict[str, Callable[..., object]] = {
     "join": lambda separator, of: separator.join(_strings(of)),
     "sortAlpha": lambda of: sorted(_strings(of)),
     "b64enc": BUILTINS["toBase64"],
-    "b64dec": _decoded(lambda of: base64.b64decode(of, validate=True)),
+    "b64dec": _decoded("base64", lambda of: base64.b64decode(of, validate=True), _UPPER + _LOWER + b"0123456789+/", 4),
     "b32enc": lambda of: base64.b32encode(of.encode()).decode(),
-    "b32dec": _decoded(base64.b32decode),
+    "b32dec": _decoded("base32", base64.b32decode, _UPPER + b"234567", 8),
     **PATTERNS,
 }
 _NUMBERS: dict[str, Callable[..., object]] = {
