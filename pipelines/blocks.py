@@ -17,10 +17,8 @@ APIBaseModel.model_config["extra"] = "forbid"  # before hera.workflows: its mode
 from hera.workflows import (  # noqa: E402
     DAG,
     Container,
-    EmptyDirVolume,
     Parameter,
     Resource,
-    SecretVolume,
     Task,
     WorkflowTemplate,
 )
@@ -29,7 +27,7 @@ from hera.workflows.protocol import Templatable  # noqa: E402
 from pydantic import TypeAdapter, ValidationError  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
 
-from pipelines import settings  # noqa: E402
+from pipelines import pods, settings  # noqa: E402
 from steps.contracts import STEPS  # noqa: E402
 
 Size = Literal["small", "medium", "large"]
@@ -40,12 +38,6 @@ RETRY = m.RetryStrategy(
     retry_policy="Always",
     expression="asInt(lastRetry.exitCode) in [-1, 69, 75]",
     backoff=m.Backoff(duration="5", factor=m.IntOrString(root="2"), cap="60"),
-)
-POD_SECURITY = m.PodSecurityContext(
-    run_as_non_root=True, run_as_user=8737, run_as_group=8737, fs_group=8737, seccomp_profile=m.SeccompProfile(type="RuntimeDefault")
-)
-CONTAINER_SECURITY = m.SecurityContext(
-    allow_privilege_escalation=False, capabilities=m.Capabilities(drop=["ALL"]), read_only_root_filesystem=True
 )
 
 _used: ContextVar[dict[str, "Block"]] = ContextVar("used")
@@ -111,15 +103,23 @@ class Block:
                 _check_literal(self.name, name, field, value)
 
 
-def step(verb: str, *, image: str = "core", size: Size = "small", account: str = settings.STEPS_ACCOUNT, signs: bool = False) -> Block:
-    """The container template of a step module: flags, inputs, enums, defaults and outputs come from its contract."""
+def step(
+    verb: str,
+    *,
+    image: str = "core",
+    size: Size = "small",
+    account: str = settings.STEPS_ACCOUNT,
+    signs: bool = False,
+    git: bool = False,
+) -> Block:
+    """The container template of a step module: flags, inputs, enums, defaults and outputs come from its contract.
+
+    `signs` mounts the signing key, `git` the credentials for a repository.
+    """
     takes, gives = STEPS[verb]
 
     def build() -> Templatable:
         cpu, memory = settings.SIZES[size]
-        volumes: list[Any] = [EmptyDirVolume(name="tmp", mount_path="/tmp")]  # noqa: S108 - the pod's own, its root is read-only
-        if signs:
-            volumes.append(SecretVolume(name="signing", mount_path=settings.SIGNING, secret_name="fleece-signing", read_only=True))  # noqa: S106 - a name
         return Container(
             name=verb,
             image=settings.IMAGES[image],
@@ -129,16 +129,17 @@ def step(verb: str, *, image: str = "core", size: Size = "small", account: str =
             + [f"--out-{kebab(name)}={{{{outputs.parameters.{kebab(name)}.path}}}}" for name in gives.model_fields],
             inputs=[parameter(name, field) for name, field in takes.model_fields.items()],
             outputs=[_output(name, field) for name, field in gives.model_fields.items()],
-            env=[m.EnvVar(name="FLEECE_SIGNING_KEY", value=f"{settings.SIGNING}/key.pem")] if signs else None,
+            env=[m.EnvVar(name="FLEECE_SIGNING_KEY", value=f"{settings.SIGNING[1]}/key.pem")] if signs else None,
             env_from=[m.EnvFromSource(config_map_ref=m.ConfigMapEnvSource(name=settings.SETTINGS))],
             resources=m.ResourceRequirements(
                 requests={"cpu": m.Quantity(root=cpu), "memory": m.Quantity(root=memory)}, limits={"memory": m.Quantity(root=memory)}
             ),
-            security_context=CONTAINER_SECURITY,
+            security_context=pods.CONTAINER_SECURITY,
             service_account_name=account,
             active_deadline_seconds=settings.STEP_DEADLINE_SECONDS,
             retry_strategy=RETRY,
-            volumes=volumes,
+            volumes=pods.volumes(signs=signs, git=git),
+            pod_spec_patch=pods.executor(token=account not in settings.CALLERS),
         )
 
     return Block(verb, dict(takes.model_fields), tuple(gives.model_fields), build)
@@ -160,14 +161,18 @@ def resource(name: str, *, takes: tuple[str, ...] = (), gives: Mapping[str, m.Va
 
 
 def nested(
-    name: str, *, takes: tuple[str, ...], gives: tuple[str, ...] = (), locks: str = ""
+    name: str, *, takes: tuple[str, ...], gives: tuple[str, ...] = (), locks: str = "", limited: str = ""
 ) -> Callable[[Callable[[], Mapping[str, str]]], Block]:
-    """A DAG that is called like a step. The decorated function draws it and returns its outputs; `locks` names a mutex around it."""
+    """A DAG that is called like a step. The decorated function draws it and returns its outputs.
+
+    `locks` names a mutex around it, `limited` the key of a semaphore of the tenant (ConfigMap `fleece-limits`).
+    """
 
     def decorate(draw: Callable[[], Mapping[str, str]]) -> Block:
         def build() -> Templatable:
-            mutex = m.Synchronization(mutexes=[m.Mutex(name=locks)]) if locks else None
-            with DAG(name=name, inputs=[Parameter(name=kebab(field)) for field in takes], synchronization=mutex) as dag:
+            with DAG(
+                name=name, inputs=[Parameter(name=kebab(field)) for field in takes], synchronization=_synchronization(locks, limited)
+            ) as dag:
                 outputs = draw()
             if set(outputs) != set(gives):
                 raise WiringError(f"{name} gives {', '.join(outputs)}; it is declared to give {', '.join(gives)}")
@@ -197,7 +202,7 @@ def pipeline(
             labels={"app.kubernetes.io/part-of": "fleece"},
             workflow_metadata=m.WorkflowMetadata(labels={"app.kubernetes.io/part-of": "fleece"}),
             service_account_name=account,
-            security_context=POD_SECURITY,
+            security_context=pods.POD_SECURITY,
             pod_gc=m.PodGC(strategy="OnPodSuccess", delete_delay_duration="600s"),
             ttl_strategy=m.TTLStrategy(seconds_after_completion=settings.KEEP_SECONDS),
         ) as template:
@@ -274,6 +279,16 @@ def _output(name: str, field: FieldInfo) -> Parameter:
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     absent = {"default": str(extra["absent"])} if "absent" in extra else {}
     return Parameter(name=kebab(name), description=field.description, value_from=m.ValueFrom(path=f"/tmp/out/{kebab(name)}", **absent))  # noqa: S108
+
+
+def _synchronization(mutex: str, semaphore: str) -> m.Synchronization | None:
+    if not mutex and not semaphore:
+        return None
+    limit = m.ConfigMapKeySelector(name=settings.LIMITS, key=semaphore)
+    return m.Synchronization(
+        mutexes=[m.Mutex(name=mutex)] if mutex else None,
+        semaphores=[m.SemaphoreRef(config_map_key_ref=limit)] if semaphore else None,
+    )
 
 
 def _required(field: FieldInfo | None) -> bool:

@@ -10,7 +10,7 @@ EXIT_FOUND = 65
 
 
 @click.command()
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @click.option("-o", "--output", type=click.Choice(["json"]), help="As JSON instead of text.")
 @click.option("--rules", "show_rules", is_flag=True, help="Print all rules as a page, and check nothing.")

@@ -19,6 +19,7 @@ import yaml
 PROJECT = Path(__file__).resolve().parent.parent
 TEMPLATES = PROJECT / "workflow-templates"
 NAMESPACE = "default"
+GANGS = "2"  # trainings at the same time on one machine
 NAMESPACES = (NAMESPACE, f"{NAMESPACE}-release")  # RELEASE_NAMESPACE of pipelines/settings.py
 
 # What ~80 % of a small training or evaluation job is spent on: imported once, and each job forks from there.
@@ -81,6 +82,9 @@ def install(home: Path, steps: bool = True) -> None:
     _signing_key(home / "keys")
     for namespace in NAMESPACES:
         _object(home, namespace, "ConfigMap", "fleece", {"data": settings(home)})
+        _object(home, namespace, "ConfigMap", "fleece-limits", {"data": {"gangs": GANGS}})
+        for name in ("policies", "environments"):
+            _object(home, namespace, "ConfigMap", f"fleece-{name}", {"data": _files(PROJECT / "configs" / name)})
     secret = {"data": {"key.pem": base64.b64encode((home / "keys" / "key.pem").read_bytes()).decode()}}
     _object(home, NAMESPACES[1], "Secret", "fleece-signing", secret)
     _registry(home)
@@ -118,6 +122,10 @@ def _registry(home: Path) -> None:
         program = "from steps import mlflow_client; mlflow_client.client()"
         # In a process of its own: the 200 MB that it imports would stay with the runner.
         subprocess.run([sys.executable, "-c", program], check=True, env=environment, cwd=PROJECT)
+
+
+def _files(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in sorted(folder.glob("*.yaml"))}
 
 
 def _object(home: Path, namespace: str, kind: str, name: str, content: Mapping[str, object]) -> None:

@@ -3,7 +3,7 @@
 from pipelines import settings
 from pipelines.blocks import Called, nested, passed, step
 
-plan = step("plan")
+plan = step("plan", git=True)
 validate = step("validate", size="medium")
 prepare = step("prepare")
 merge = step("merge", image="train", size="large")
@@ -14,14 +14,16 @@ register = step("register")
 request = step("request")
 conclude = step("conclude")
 
+reap = step("reap", account=settings.REAPER)
+
 select = step("select", account=settings.RELEASER)
-approve = step("approve", account=settings.RELEASER, signs=True)
-verify = step("verify", account=settings.RELEASER, signs=True, size="medium")
+approve = step("approve", account=settings.RECORDER, signs=True)
+verify = step("verify", account=settings.RECORDER, signs=True, size="medium")
 promote = step("promote", account=settings.RELEASER)
-deploy = step("deploy", account=settings.RELEASER)
-rollout = step("rollout", account=settings.RELEASER)
+deploy = step("deploy", account=settings.RELEASER, git=True)
+rollout = step("rollout", account=settings.WATCHER, git=True)
 probe = step("probe", account=settings.RELEASER)
-rollback = step("rollback", account=settings.RELEASER)
+rollback = step("rollback", account=settings.RELEASER, git=True)
 
 
 @nested(

@@ -30,7 +30,7 @@ def _retry(limit: str, policy: str, expression: str | None = None) -> m.RetryStr
 
 
 render = step("render")
-follow = step("follow", account=settings.LAUNCHER)
+follow = step("follow", account=settings.OBSERVER)
 collect = step("collect")
 
 preflight = resource(
@@ -86,6 +86,7 @@ verdict = resource(
     takes=("run", "run_id", "prepared", "base", "preset"),
     gives=("trained", "loss", "steps"),
     locks=f"train-{passed('run_id')}",  # the same run is trained once; whoever waited gets the result
+    limited="gangs",  # half a gang holds its GPUs for nothing, so a tenant has whole ones or waits
 )
 def train() -> dict[str, str]:
     run, prepared = passed("run"), passed("prepared")

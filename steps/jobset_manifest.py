@@ -136,7 +136,7 @@ def _pod(gang: Gang) -> Object:
     pod: Object = {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "serviceAccountName": "steps",
+        "serviceAccountName": "trainer",  # may do nothing, and has no token: user code
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {

@@ -168,6 +168,8 @@ class Locks:
 
 def _hold(path: Path) -> IO[str] | None:
     """The open file, locked; None when somebody else has it."""
+    if path.parent.is_file():  # a lock as an older version kept it; nobody who runs now holds it
+        path.parent.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a")
     try:

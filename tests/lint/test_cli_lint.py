@@ -46,6 +46,11 @@ def test_nothing_to_lint_is_a_mistake(tmp_path: Path) -> None:
     assert (ended.exit_code, "nothing to lint in" in ended.output) == (1, True)
 
 
+def test_a_path_that_does_not_exist_is_a_mistake() -> None:
+    ended = CliRunner().invoke(lint, ["gone.yaml"])
+    assert (ended.exit_code, "'gone.yaml' does not exist" in ended.output) == (2, True)  # 64 by `fleece`, as every wrong argument
+
+
 def test_rules_have_names_of_their_own_and_the_page_has_all_of_them() -> None:
     named = [rule.id for rule in rules.every_rule()]
     assert len(named) == len(set(named)) > 80

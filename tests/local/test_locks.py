@@ -44,6 +44,12 @@ def test_a_mutex_has_one_holder_and_a_semaphore_as_many_as_its_limit(of: Callabl
     assert one.holders(MUTEX) == ["ns/two"]
 
 
+def test_a_lock_that_an_older_version_left_as_a_file_is_in_nobodys_way(of: Callable[..., Locks], tmp_path: Path) -> None:
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "ns%2FMutex%2Fm").write_text("")
+    assert of("one").acquire("a", [MUTEX]) is None
+
+
 def test_all_locks_are_taken_or_none(of: Callable[..., Locks]) -> None:
     one, two = of("one"), of("two")
     one.acquire("a", [MUTEX])
