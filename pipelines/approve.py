@@ -1,7 +1,8 @@
 """`approve`: a person's decision under their own identity; approved, the same steps as `release` follow."""
 
 from pipelines import settings
-from pipelines.blocks import arguments, equals, given, pipeline
+from pipelines.blocks import pipeline
+from pipelines.parameters import arguments, equals, given
 from pipelines.steps import approve, let_out, verify
 
 with pipeline(

@@ -8,27 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from hera.shared._pydantic import APIBaseModel
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
-APIBaseModel.model_config["extra"] = "forbid"  # before hera.workflows: its models drop unknown fields silently, a lock included
-
-from hera.workflows import (  # noqa: E402
-    DAG,
-    Container,
-    Parameter,
-    Resource,
-    Task,
-    WorkflowTemplate,
-)
-from hera.workflows import models as m  # noqa: E402
-from hera.workflows.protocol import Templatable  # noqa: E402
-from pydantic import TypeAdapter, ValidationError  # noqa: E402
-from pydantic.fields import FieldInfo  # noqa: E402
-
-from pipelines import pods, settings  # noqa: E402
-from steps.contracts import STEPS  # noqa: E402
+from pipelines import pods, settings
+from pipelines.parameters import kebab, of_field, output
+from pipelines.strict_hera import DAG, Container, Parameter, Resource, Task, Templatable, WorkflowTemplate, m
+from steps.contracts import STEPS
 
 Size = Literal["small", "medium", "large"]
 
@@ -127,8 +115,8 @@ def step(
             command=["python", "-m", f"steps.{verb}"],
             args=[f"--{kebab(name)}={{{{inputs.parameters.{kebab(name)}}}}}" for name in takes.model_fields]
             + [f"--out-{kebab(name)}={{{{outputs.parameters.{kebab(name)}.path}}}}" for name in gives.model_fields],
-            inputs=[parameter(name, field) for name, field in takes.model_fields.items()],
-            outputs=[_output(name, field) for name, field in gives.model_fields.items()],
+            inputs=[of_field(name, field) for name, field in takes.model_fields.items()],
+            outputs=[output(name, field) for name, field in gives.model_fields.items()],
             env=[m.EnvVar(name="FLEECE_SIGNING_KEY", value=f"{settings.SIGNING[1]}/key.pem")] if signs else None,
             env_from=[m.EnvFromSource(config_map_ref=m.ConfigMapEnvSource(name=settings.SETTINGS))],
             resources=m.ResourceRequirements(
@@ -219,53 +207,6 @@ def use(*blocks: Block) -> None:
         block._use()
 
 
-def parameter(name: str, field: FieldInfo, **options: Any) -> Parameter:
-    """A contract's field as an Argo parameter: description, enum and default. Without a default it must be given."""
-    choices = [str(choice) for choice in get_args(field.annotation)] if _is_choice(field) else None
-    if not field.is_required():
-        options.setdefault("default" if "value" not in options else "_", as_text(field.default))
-    options.pop("_", None)
-    return Parameter(name=kebab(name), description=field.description, enum=choices, **options)
-
-
-def arguments(verb: str, *names: str, **values: str) -> list[Parameter]:
-    """Workflow parameters of some fields of a step's contract. A value overrides the contract's default."""
-    fields = STEPS[verb][0].model_fields
-    chosen = []
-    for name in names:
-        field = fields[name]
-        value = values.get(name, None if field.is_required() else as_text(field.default))
-        chosen.append(parameter(name, field, **({} if value is None else {"value": value})))
-    return chosen
-
-
-def given(name: str) -> str:
-    """A parameter of the workflow."""
-    return f"{{{{workflow.parameters.{kebab(name)}}}}}"
-
-
-def passed(name: str) -> str:
-    """An input of the template around."""
-    return f"{{{{inputs.parameters.{kebab(name)}}}}}"
-
-
-def equals(value: str, expected: str) -> str:
-    """A `when`: both sides quoted, since govaluate reads a bare word as a variable."""
-    return f"'{value}' == '{expected}'"
-
-
-def differs(value: str, expected: str) -> str:
-    return f"'{value}' != '{expected}'"
-
-
-def kebab(name: str) -> str:
-    return name.replace("_", "-")
-
-
-def as_text(value: Any) -> str:
-    return value if isinstance(value, str) else str(value)
-
-
 def _compile_used_blocks() -> None:
     """Build the template of every block that was called, and of those that these call; building adds it to the workflow."""
     built: set[str] = set()
@@ -273,12 +214,6 @@ def _compile_used_blocks() -> None:
         for block in waiting:
             built.add(block.name)
             block.build()
-
-
-def _output(name: str, field: FieldInfo) -> Parameter:
-    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    absent = {"default": str(extra["absent"])} if "absent" in extra else {}
-    return Parameter(name=kebab(name), description=field.description, value_from=m.ValueFrom(path=f"/tmp/out/{kebab(name)}", **absent))  # noqa: S108
 
 
 def _synchronization(mutex: str, semaphore: str) -> m.Synchronization | None:
@@ -293,10 +228,6 @@ def _synchronization(mutex: str, semaphore: str) -> m.Synchronization | None:
 
 def _required(field: FieldInfo | None) -> bool:
     return field is None or field.is_required()
-
-
-def _is_choice(field: FieldInfo) -> bool:
-    return getattr(field.annotation, "__origin__", None) is Literal
 
 
 def _check_literal(block: str, name: str, field: FieldInfo, value: str) -> None:

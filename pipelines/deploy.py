@@ -1,7 +1,8 @@
 """`deploy`: a promoted version to another environment."""
 
 from pipelines import settings
-from pipelines.blocks import arguments, given, pipeline
+from pipelines.blocks import pipeline
+from pipelines.parameters import arguments, given
 from pipelines.steps import deploy, go_live, select
 
 with pipeline(

@@ -1,6 +1,7 @@
 """`evaluate`: measure any model of the store on a run file's held-out items."""
 
-from pipelines.blocks import arguments, given, pipeline
+from pipelines.blocks import pipeline
+from pipelines.parameters import arguments, given
 from pipelines.steps import evaluate, plan, prepare, validate
 
 with pipeline(

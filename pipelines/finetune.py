@@ -1,10 +1,10 @@
 """`finetune`: from a run file in git to a release request, and where policy allows to the probed endpoint."""
 
-from hera.workflows import models as m
-
 from pipelines import settings
-from pipelines.blocks import arguments, differs, equals, given, pipeline, resource, use
+from pipelines.blocks import pipeline, resource, use
+from pipelines.parameters import arguments, differs, equals, given
 from pipelines.steps import conclude, document, evaluate, gate, merge, plan, prepare, register, request, validate
+from pipelines.strict_hera import m
 from pipelines.training import cleanup, delete, state, train
 
 _RELEASE = f"""\

@@ -6,10 +6,8 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/
 
 from typing import Any
 
-from hera.workflows import ConfigMapVolume, EmptyDirVolume, SecretVolume
-from hera.workflows import models as m
-
 from pipelines import settings
+from pipelines.strict_hera import ConfigMapVolume, EmptyDirVolume, SecretVolume, m
 
 POD_SECURITY = m.PodSecurityContext(
     run_as_non_root=True, run_as_user=8737, run_as_group=8737, fs_group=8737, seccomp_profile=m.SeccompProfile(type="RuntimeDefault")

@@ -1,7 +1,8 @@
 """`release`: evidence verified again, then alias, git commit, live endpoint, one question. finetune starts it where policy allows."""
 
 from pipelines import settings
-from pipelines.blocks import arguments, given, pipeline
+from pipelines.blocks import pipeline
+from pipelines.parameters import arguments, given
 from pipelines.steps import let_out, verify
 
 with pipeline(

@@ -1,9 +1,7 @@
 """`retrain`: finetune by schedule. Unchanged data and config end it in seconds; it never lets anything out by itself."""
 
-from hera.workflows import CronWorkflow, Parameter
-from hera.workflows import models as m
-
 from pipelines import settings
+from pipelines.strict_hera import CronWorkflow, Parameter, m
 
 template = CronWorkflow(
     name="retrain",

@@ -1,7 +1,8 @@
 """`rollback`: the version before this one, in the registry and in git, live again."""
 
 from pipelines import settings
-from pipelines.blocks import arguments, given, pipeline
+from pipelines.blocks import pipeline
+from pipelines.parameters import arguments, given
 from pipelines.steps import go_live, rollback
 
 with pipeline(

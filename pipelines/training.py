@@ -7,12 +7,10 @@ Why it is cut this way (docs/decisions/0003-training-is-a-jobset.md):
 - `verdict` reads the Job: only its condition has the exit code that decided.
 """
 
-from hera.workflows import Step, Steps
-from hera.workflows import models as m
-from hera.workflows.protocol import Templatable
-
 from pipelines import settings
-from pipelines.blocks import Block, equals, nested, passed, resource, step
+from pipelines.blocks import Block, nested, resource, step
+from pipelines.parameters import equals, passed
+from pipelines.strict_hera import Step, Steps, Templatable, m
 
 JOBSET = "ft-{{workflow.uid}}"
 

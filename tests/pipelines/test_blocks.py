@@ -1,5 +1,7 @@
 """A mistake in wiring is found when the template is compiled, with the block and the field named."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -57,7 +59,7 @@ def test_two_templates_of_one_name_are_refused(blocks: Any) -> None:
 
 
 def compiled(blocks: Any, block: Any) -> dict[str, Any]:
-    with blocks.pipeline("x", parameters=blocks.arguments("plan", "config"), about="x") as template:
+    with blocks.pipeline("x", parameters=[], about="x") as template:
         block("task", **{name: "{{x}}" for name, field in block.takes.items() if field is None or field.is_required()})
     found: dict[str, Any] = next(one for one in template.to_dict()["spec"]["templates"] if one["name"] == block.name)
     return found
@@ -84,3 +86,11 @@ def test_a_block_that_is_not_called_is_not_compiled(blocks: Any) -> None:
     with blocks.pipeline("x", parameters=[], about="x") as template:
         blocks.step("validate")(run="{{x}}")
     assert [one["name"] for one in template.to_dict()["spec"]["templates"]] == ["main", "validate"]
+
+
+def test_a_field_that_hera_does_not_know_is_refused_whichever_module_is_imported_first() -> None:
+    """A misspelt lock would be no lock. In a process of its own: what counts is who imports Hera first."""
+    program = "import pipelines.finetune; from hera.workflows import models; models.Mutex(name='x', nmespace='y')"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "nmespace\n  Extra inputs are not permitted" in ended.stderr
