@@ -1,4 +1,4 @@
-"""A person's decision on this machine: asked on the terminal, or given with --approve, then the same `approve` template as on a cluster."""
+"""A person's decision: asked on the terminal, or given with a reason; the `approve` template then records it, here or on a cluster."""
 
 import sys
 from dataclasses import dataclass
@@ -8,17 +8,24 @@ from typing import Any, TextIO
 import click
 
 from pipelines import machine
+from pipelines.local.faults import Refused
+
+Workflow = dict[str, Any]
 
 SHORTEST_REASON = 10
 
 
 @dataclass(frozen=True)
 class Request:
-    """A release request that waits for a person."""
+    """A release request that waits for a person. `model`: its name and version in the registry."""
 
     uri: str
+    model: str
     digest: str
     why: str
+
+    def __str__(self) -> str:
+        return f"This release waits for a person: {self.why}\n  model   {self.model}\n  digest  {self.digest}\n  request {self.uri}"
 
 
 @dataclass(frozen=True)
@@ -27,35 +34,66 @@ class Decision:
     reason: str
 
 
-def waiting(workflow: dict[str, Any]) -> Request | None:
-    """The release request of a finished finetune run, if it waits for an approval."""
-    for node in workflow.get("status", {}).get("nodes", {}).values():
-        gives = _values(node.get("outputs"))
-        if node.get("templateName") == "request" and node.get("phase") == "Succeeded" and gives.get("route") == "ask":
-            return Request(gives["request"], _values(node["inputs"])["digest"], gives.get("reason", ""))
-    return None
-
-
-def ask(request: Request, reason: str | None) -> Decision | None:
-    """The reason given with --approve, or the answer on the terminal; None without either: the request goes on waiting."""
-    if reason is not None:
-        return Decision("approve", _long_enough(reason))
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+def waiting(run: Workflow) -> Request | None:
+    """The release request of a finetune run, if it waits for an approval."""
+    asked, gives = _step(run, "request"), _gives(run, "request")
+    if asked is None or gives.get("route") != "ask":
         return None
-    click.echo(f"\nThis release waits for a person: {request.why}\n  request {request.uri}\n  model   {request.digest}")
-    answer = click.prompt("Decide", type=click.Choice(["approve", "reject", "later"]), default="later")
+    takes = _values(asked.get("inputs"))
+    model = f"{_gives(run, 'plan').get('model-id', '')}:{takes.get('version', '')}"
+    return Request(gives["request"], model, takes["digest"], gives.get("reason", ""))
+
+
+def request(run: Workflow) -> Request:
+    """The same. Refused, with the reason, when the run waits for nobody."""
+    found = waiting(run)
+    if found is None:
+        raise Refused(f"run {run['metadata']['name']!r} waits for nobody: {_instead(run)}")
+    return found
+
+
+def _instead(run: Workflow) -> str:
+    """What became of a run that waits for no person."""
+    gives = _gives(run, "request")
+    if gives.get("route") == "auto":
+        return f"it goes out by itself, since {gives.get('reason')}"
+    if gives:
+        return f"it does not go out, since {gives.get('reason')}"
+    template = (run["spec"].get("workflowTemplateRef") or {}).get("name", "")
+    if template not in ("", "finetune"):
+        return f"it is a run of {template}, and only finetune asks for a release"
+    return f"it has made no release request and is {run['status']['phase']}"
+
+
+def ask(found: Request, reason: str | None, decision: str = "") -> Decision | None:
+    """What the caller said with a reason, or the answer on the terminal; None without either: the request goes on waiting."""
+    if reason is not None:
+        return Decision(decision or "approve", _long_enough(reason))
+    if not on_terminal():
+        return None
+    click.echo(f"\n{found}")
+    answer = decision or click.prompt("Decide", type=click.Choice(["approve", "reject", "later"]), default="later")
     return None if answer == "later" else Decision(answer, _long_enough(click.prompt("Reason")))
 
 
-def decide(home: Path, request: Request, decision: Decision, progress: TextIO) -> dict[str, Any]:
-    """Run the `approve` template under the local user's name; returns its Workflow object."""
+def on_terminal() -> bool:
+    """Is somebody there to be asked?"""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def parameters(found: Request, decision: Decision) -> dict[str, str]:
+    """What the `approve` template is given."""
+    return {"request": found.uri, "digest": found.digest, "decision": decision.decision, "reason": decision.reason}
+
+
+def decide(home: Path, found: Request, decision: Decision, progress: TextIO) -> Workflow:
+    """Run the `approve` template on this machine, under the local user's name; returns its Workflow object."""
     from pipelines.local import run as runner
     from pipelines.local import show
 
-    parameters = {"request": request.uri, "digest": request.digest, "decision": decision.decision, "reason": decision.reason}
     return runner.run(
         "approve",
-        parameters,
+        parameters(found, decision),
         home=home,
         templates=machine.TEMPLATES,
         namespace=machine.NAMESPACES[1],
@@ -69,6 +107,15 @@ def _long_enough(reason: str) -> str:
     if len(reason.strip()) < SHORTEST_REASON:
         raise click.ClickException(f"a reason has at least {SHORTEST_REASON} characters; this one has {len(reason.strip())}")
     return reason.strip()
+
+
+def _step(run: Workflow, template: str) -> dict[str, Any] | None:
+    nodes = run.get("status", {}).get("nodes", {}).values()
+    return next((n for n in nodes if n.get("templateName") == template and n.get("phase") == "Succeeded"), None)
+
+
+def _gives(run: Workflow, template: str) -> dict[str, str]:
+    return _values((_step(run, template) or {}).get("outputs"))
 
 
 def _values(side: dict[str, Any] | None) -> dict[str, str]:

@@ -14,9 +14,12 @@ from pipelines.local.faults import Refused
 EXIT_INPUT = 64
 ROOMS = {  # which module has which commands; none is imported before its commands are asked for
     "pipelines.cli_runs": ("get", "list", "logs", "delete"),
-    "pipelines.cli_control": ("stop", "terminate", "suspend", "resume", "retry", "resubmit", "node"),
+    "pipelines.cli_control": ("stop", "terminate", "suspend", "node"),
+    "pipelines.cli_again": ("resume", "retry", "resubmit"),
+    "pipelines.cli_submit": ("submit", "approve"),
     "pipelines.cli_cron": ("cron",),
     "pipelines.cli_lint": ("lint",),
+    "pipelines.cluster.install": ("install",),
 }
 
 
@@ -42,7 +45,7 @@ class _Fleece(click.Group):
         except (click.ClickException, Refused) as error:
             words = error.format_message() if isinstance(error, click.ClickException) else str(error)
             click.echo(f"fleece: {words}", err=True)
-            sys.exit(EXIT_INPUT)
+            sys.exit(error.code if isinstance(error, Refused) else EXIT_INPUT)
         except click.exceptions.Abort:
             sys.exit(130)
 

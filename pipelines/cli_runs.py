@@ -1,13 +1,18 @@
-"""`fleece get | list | logs | delete`: the runs of this machine, in the verbs, flags and shapes of `argo`."""
+"""`fleece get | list | logs | delete`: the runs of this machine or of a cluster, in the verbs, flags and shapes of `argo`."""
 
 import json
 import os
 import sys
 import time
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from pipelines.cli_place import place
+
+if TYPE_CHECKING:
+    from pipelines.runs import Runs
 
 _COLOURS = ("green", "yellow", "blue", "magenta", "cyan", "white")
 _FILTERS = (
@@ -31,17 +36,16 @@ def _filters(command: Any) -> Any:
 @click.option("-o", "--output", type=click.Choice(["name", "json", "yaml", "short", "wide"]), help="Output format.")
 @click.option("--status", "phase", metavar="PHASE", help="Only nodes in this phase.")
 @click.option("--node-field-selector", "selector", help="Only nodes with these fields: phase=Failed, templateName!=a, displayName=…")
-def get(names: tuple[str, ...], output: str | None, phase: str | None, selector: str | None) -> None:
+@place
+def get(runs: "Runs", names: tuple[str, ...], output: str | None, phase: str | None, selector: str | None) -> None:
     """Show a RUN step by step; @latest is the last one."""
-    from pipelines import machine
-    from pipelines.local import fieldselectors, history, printer
+    from pipelines.local import fieldselectors, printer
 
     if phase and selector:
         raise click.UsageError("cannot use both --status and --node-field-selector")
     wanted = fieldselectors.parse(f"phase={phase}" if phase else selector or "")
-    home = machine.home()
     for name in names:
-        run = history.find(home, name)
+        run = runs.find(name)
         if output == "name":
             click.echo(run["metadata"]["name"])
         elif output == "json":
@@ -49,7 +53,7 @@ def get(names: tuple[str, ...], output: str | None, phase: str | None, selector:
         elif output == "yaml":
             click.echo(_yaml(run), nl=False)
         else:
-            words, shape = history.words(home, run), output or ""
+            words, shape = runs.words(run), output or ""
             click.echo(printer.details(run, words, shape, lambda n: fieldselectors.matches(wanted, n), time.time(), _coloured()), nl=False)
 
 
@@ -59,13 +63,12 @@ def get(names: tuple[str, ...], output: str | None, phase: str | None, selector:
 @click.option("--since", default="", metavar="AGE", help="Only runs that were made since: 10m, 3h, 7d.")
 @click.option("-o", "--output", type=click.Choice(["name", "json", "yaml", "wide"]), help="Output format.")
 @click.option("--no-headers", is_flag=True, help="Without the first line.")
-def list_runs(output: str | None, no_headers: bool, phases: str | None, **chosen: Any) -> None:
-    """List the runs of this machine, what goes on first."""
-    from pipelines import machine
+@place
+def list_runs(runs: "Runs", output: str | None, no_headers: bool, phases: str | None, **chosen: Any) -> None:
+    """List the runs, what goes on first."""
     from pipelines.local import history, printer
 
-    home = machine.home()
-    found = history.runs(home, history.Filter(phases=_phases(phases), **chosen))
+    found = runs.chosen(history.Filter(phases=_phases(phases), **chosen))
     if output == "json":
         click.echo(json.dumps(found, indent=2))
     elif output == "yaml":
@@ -75,7 +78,7 @@ def list_runs(output: str | None, no_headers: bool, phases: str | None, **chosen
     elif output == "name":
         click.echo("\n".join(run["metadata"]["name"] for run in found))
     else:
-        rows = [(run, history.words(home, run)) for run in found]
+        rows = [(run, runs.words(run)) for run in found]
         click.echo(printer.table(rows, output == "wide", not no_headers, time.time()), nl=False)
 
 
@@ -85,19 +88,14 @@ def list_runs(output: str | None, no_headers: bool, phases: str | None, **chosen
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Of each step, only the last lines.")
 @click.option("--grep", "pattern", default="", help="Only lines in which this regular expression is found.")
-def logs(name: str, step: str, follow: bool, tail: int | None, pattern: str) -> None:
+@place
+def logs(runs: "Runs", name: str, step: str, follow: bool, tail: int | None, pattern: str) -> None:
     """Print what the steps of a RUN have written.
 
     Or only one STEP: its name, its path as in `train.create`, its id or its pod name.
     """
-    from pipelines import machine
-    from pipelines.local import history
-    from pipelines.local import logs as local
-
-    home, wanted, colour = machine.home(), _pattern(pattern), _coloured()
-    run = history.find(home, name)
-    found = local.followed(home, run["metadata"]["name"], step, tail) if follow else local.recorded(home, run, step, tail)
-    for title, line in found:
+    wanted, colour = _pattern(pattern), _coloured()
+    for title, line in runs.logs(name, step, tail, follow, lambda said: click.echo(said, err=True)):
         if wanted.search(line):
             shown = f"{title}: {line}"
             click.echo(click.style(shown, fg=_COLOURS[zlib.crc32(title.encode()) % len(_COLOURS)]) if colour else shown)
@@ -108,20 +106,20 @@ def logs(name: str, step: str, follow: bool, tail: int | None, pattern: str) -> 
 @_filters
 @click.option("--all", "everything", is_flag=True, help="Every run.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
-def delete(names: tuple[str, ...], everything: bool, dry_run: bool, phases: str | None, **chosen: Any) -> None:
+@place
+def delete(runs: "Runs", names: tuple[str, ...], everything: bool, dry_run: bool, phases: str | None, **chosen: Any) -> None:
     """Delete runs and what they own; artifacts stay."""
-    from pipelines import machine
     from pipelines.local import history
 
-    home, wanted = machine.home(), history.Filter(phases=_phases(phases), **chosen)
+    wanted = history.Filter(phases=_phases(phases), **chosen)
     if not (names or everything or wanted):
         raise click.UsageError("say which: a RUN, or --all, --completed, --older, --status, --prefix, --selector")
-    found = [history.find(home, name) for name in names]
+    found = [runs.find(name) for name in names]
     if everything or wanted:
-        found += [run for run in history.runs(home, wanted) if run["metadata"]["name"] not in names]
+        found += [run for run in runs.chosen(wanted) if run["metadata"]["name"] not in names]
     for run in found:
         if not dry_run:
-            history.delete(home, run)
+            runs.delete(run)
         click.echo(f"Workflow '{run['metadata']['name']}' deleted{' (dry-run)' if dry_run else ''}")
     if not found:
         click.echo("No resources found")

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-TEMPLATES = ("finetune", "release", "approve", "evaluate", "deploy", "rollback", "retrain")
+TEMPLATES = ("finetune", "release", "approve", "evaluate", "deploy", "rollback", "retrain", "reap", "reaper")
 FOLDER = Path(__file__).resolve().parent.parent / "workflow-templates"
 
 # Text that some YAML reader takes for a number, a boolean or nothing: go-yaml reads an unquoted 2e-5 as a float, YAML 1.1 `n` as false.

@@ -3,9 +3,12 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+
+if TYPE_CHECKING:
+    from pipelines import approval
 
 Workflow = dict[str, Any]
 
@@ -30,6 +33,20 @@ def finish(home: Path, ended: Workflow, approve: str | None = None, as_json: boo
         if not as_json:
             click.echo(_next_move(decided or ended), nl=False)
     sys.exit(exit_code(decided or ended))
+
+
+def decided(home: Path, run: Workflow, request: "approval.Request", decision: "approval.Decision", output: str | None) -> None:
+    """Carry a person's decision about a run out, print what became of it, and exit as it ended."""
+    from pipelines import approval, machine
+    from pipelines.local.run import exit_code
+
+    machine.install(home)
+    ended = approval.decide(home, request, decision, progress(output))
+    if output:
+        click.echo(json.dumps(ended, indent=2))
+    else:
+        summarise(home, run, as_json=False, decided=ended, seen=ended["metadata"]["name"])
+    sys.exit(exit_code(ended))
 
 
 def _next_move(ended: Workflow) -> str:

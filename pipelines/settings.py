@@ -4,7 +4,7 @@ VERSION = "0.1.0"
 IMAGES = {kind: f"fleece/{kind}:{VERSION}" for kind in ("core", "train", "evaluate")}
 
 # What a step asks for; a limit on memory, none on CPU: throttling only makes a short step long.
-SIZES: dict[str, tuple[str, str]] = {"small": ("100m", "512Mi"), "medium": ("500m", "2Gi"), "large": ("1", "8Gi")}
+SIZES: dict[str, tuple[str, str]] = {"small": ("100m", "512Mi"), "medium": ("500m", "2Gi"), "large": ("500m", "8Gi")}
 
 SETTINGS = "fleece"  # ConfigMap with the installation's settings, in every namespace that runs steps
 LIMITS = "fleece-limits"  # ConfigMap of semaphores: how many gangs of a tenant train at the same time

@@ -1,7 +1,8 @@
 """The steps of the pipelines as blocks, in pipeline order: which image, how large, under which account."""
 
 from pipelines import settings
-from pipelines.blocks import Called, nested, passed, step
+from pipelines.blocks import Called, nested, step
+from pipelines.parameters import passed
 
 plan = step("plan", git=True)
 validate = step("validate", size="medium")

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 
-from steps import approvals, audit, identity, policy, release_request, store
+from steps import approvals, audit, identity, policy, release_request, store, submitters
 from steps.approvals import Approval
 from steps.contracts import ApproveIn, ApproveOut
 from steps.faults import BadInput, NotAllowed
@@ -22,18 +22,22 @@ def approve(given: ApproveIn) -> ApproveOut:
     read, rules, approver = release_request.read(given.request), policy.read_policy(), identity.of(given.labels)
     if given.digest != read.request.digest:
         raise BadInput(f"the request is about {read.request.digest}, not {given.digest}; look at the request and give the digest it shows")
-    if reason := _refusal(read, rules, approver):
-        audit.append(audit.event("access.denied", given.request, approver, {"outcome": "denied", "reason": reason}))
-        raise NotAllowed(reason)
+    try:
+        submitters.check(given.request, read.request)
+        _check_person(read, rules, approver)
+    except NotAllowed as fault:
+        audit.append(audit.event("access.denied", given.request, approver, {"outcome": "denied", "reason": str(fault)}))
+        raise
     uri = store.join(read.request.run, "approvals", f"{given.uid}.json")
     _record(uri, _draft(given, read, rules, approver))
     return ApproveOut(approval=uri)
 
 
-def _refusal(read: Read, rules: Policy, approver: Person | None) -> str:
+def _check_person(read: Read, rules: Policy, approver: Person | None) -> None:
     if approver is None:
-        return "the Workflow has no creator label, so nobody approves; submit `approve` yourself, under your own identity"
-    return policy.objection(rules, read.request.case(), approver)
+        raise NotAllowed("the Workflow has no creator label, so nobody approves; submit `approve` yourself, under your own identity")
+    if reason := policy.objection(rules, read.request.case(), approver):
+        raise NotAllowed(reason)
 
 
 def _draft(given: ApproveIn, read: Read, rules: Policy, approver: Person | None) -> Approval:

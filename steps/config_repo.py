@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from steps import strict_yaml
+from steps import identity, strict_yaml
 from steps.faults import BadInput, Unavailable
 
 _REF = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")
@@ -31,8 +31,11 @@ class Checkout:
 def checkout(repo: str, ref: str, scratch: Path) -> Checkout:
     """A local folder itself when no ref is asked for, else a clone below `scratch` at the ref.
 
+    On a cluster it is a URL: the folders of a pod hold settings and passwords, and a fault quotes what it finds in a file.
     Raises BadInput for a folder, URL or ref that is none, Unavailable when the remote does not answer.
     """
+    if identity.on_cluster() and (not _URL.match(repo) or repo.startswith("file://")):
+        raise BadInput(f"the config repository {repo!r} is no git URL that a cluster can reach; set config-repo")
     if not _URL.match(repo):
         folder = Path(repo)
         if "://" in repo or repo.startswith("-") or not folder.is_dir():

@@ -53,9 +53,9 @@ class Environment(BaseModel):
         return self
 
 
-def read(name: str) -> Environment:
-    """Raises BadInput when there is no such environment or its file is wrong."""
-    home = Path(os.environ.get("FLEECE_ENVIRONMENTS") or FOLDER)
+def read(name: str, home: Path | None = None) -> Environment:
+    """The environment in a folder, else of the installation. Raises BadInput when there is none, or its file is wrong."""
+    home = home or Path(os.environ.get("FLEECE_ENVIRONMENTS") or FOLDER)
     path = home / f"{name}.yaml"
     try:
         return _parse(strict_yaml.load(path.read_bytes(), path.name), path)

@@ -173,7 +173,7 @@ def _container(gang: Gang) -> Object:
         "env": _environment(gang),
         "envFrom": [{"configMapRef": {"name": "fleece"}}],
         "ports": [{"name": "master", "containerPort": MASTER_PORT}],
-        "resources": {"requests": amounts, "limits": amounts},
+        "resources": {"requests": amounts | {"cpu": machines.cpu_asked or machines.cpu}, "limits": amounts},
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
             "allowPrivilegeEscalation": False,

@@ -78,9 +78,12 @@ class Case(_Strict):
     dirty: bool
 
 
-def read_policy() -> Policy:
-    """The installation's policy: FLEECE_POLICIES, else the project's own. Raises BadInput naming the file and every wrong key."""
-    folder = Path(os.environ.get("FLEECE_POLICIES") or FOLDER)
+def read_policy(folder: Path | None = None) -> Policy:
+    """The policy in a folder, else the installation's: FLEECE_POLICIES, else the project's own.
+
+    Raises BadInput naming the file and every wrong key.
+    """
+    folder = folder or Path(os.environ.get("FLEECE_POLICIES") or FOLDER)
     return Policy(risk=_parse(folder / "risk.yaml", Risk), approvers=_parse(folder / "approvers.yaml", Approvers))
 
 

@@ -8,12 +8,16 @@ from steps.contracts import Preset
 
 
 class Machines(BaseModel):
-    """One gang: `nodes` pods of `processes` trainers each. CPU in cores; memory, scratch and shared memory as Kubernetes quantities."""
+    """One gang: `nodes` pods of `processes` trainers each. CPU in cores; memory, scratch and shared memory as Kubernetes quantities.
+
+    `cpu_asked`: what the scheduler must find free, where that is less than `cpu`, what a pod may take.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     nodes: int
     processes: int
     cpu: str
+    cpu_asked: str = ""
     memory: str
     scratch: str
     shared_memory: str
@@ -46,7 +50,8 @@ def _l4(nodes: int, gpus: int, cpu: str, memory: str, shared_memory: str) -> Mac
 
 # What a node of the machine type has left for a pod: g2-standard-8 about 7.9 cores and 27 GiB, g2-standard-24 23.8 and 86 GiB.
 MACHINES: dict[Preset, Machines] = {
-    "2x1-cpu": Machines(nodes=2, processes=1, cpu="1", memory="3Gi", scratch="4Gi", shared_memory="256Mi"),
+    # Two cores in all hold the gang, the step that follows it and the controllers; no pod of a gang may wait for another one's end.
+    "2x1-cpu": Machines(nodes=2, processes=1, cpu="1", cpu_asked="250m", memory="3Gi", scratch="4Gi", shared_memory="256Mi"),
     "2x1-l4": _l4(2, 1, "6", "22Gi", "4Gi"),
     "2x2-l4": _l4(2, 2, "20", "76Gi", "16Gi"),
     "3x1-l4": _l4(3, 1, "6", "22Gi", "4Gi"),

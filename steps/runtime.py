@@ -104,6 +104,7 @@ def flag(name: str) -> str:
 
 def _run(verb: str, step: Callable[[Takes], Gives], argv: Sequence[str]) -> int:
     given, outputs = parse(verb, argv)
+    print(f"{verb}: started", flush=True)  # a log that has this and no more is of work that goes on; without it, of an image or an import
     gives = STEPS[verb][1]
     recorded = _recorded(verb, given)
     if recorded is None:
@@ -139,7 +140,9 @@ def _recorded(verb: str, given: In) -> dict[str, Any] | None:
 
 def _record(verb: str, given: In, out: Out, seconds: float) -> dict[str, Any]:
     """Write result.json last. Of two that did the same work at the same time the first one's result counts for both."""
-    where = place(verb, given) or store.join(str(getattr(out, "run", "")), verb, inputs_digest(given)[:16])
+    where = place(verb, given) or (store.join(out.run, verb, inputs_digest(given)[:16]) if hasattr(out, "run") else None)
+    if where is None:  # work for no run (reap): the outputs say it all
+        return {"outputs": out.model_dump(mode="json")}
     result = store.join(where, "result.json")
     out = out.model_copy(update={"result": result})
     record = {

@@ -6,7 +6,7 @@ It runs where engineers start nothing, with the signing key. A parameter or a re
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from steps import approvals, attestations, audit, evaluation, model_card, modeldir, policy, release_request, signing, store
+from steps import approvals, attestations, audit, evaluation, model_card, modeldir, policy, release_request, signing, store, submitters
 from steps.approvals import Approval
 from steps.attestations import Approved, Attestation, Head
 from steps.contracts import VerifyIn, VerifyOut
@@ -33,6 +33,7 @@ def verify(given: VerifyIn) -> VerifyOut:
     read, rules, now = release_request.read(given.request), policy.read_policy(), datetime.now(UTC).replace(microsecond=0)
     asked = read.request
     try:
+        submitters.check(given.request, asked)
         manifest, decided = check(asked, rules)
         granted = approved(given, read, rules, now)
     except (NotAllowed, BadData) as fault:

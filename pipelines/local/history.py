@@ -3,7 +3,7 @@
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,13 @@ class Filter:
 
 def runs(home: Path, chosen: Filter, now: float | None = None) -> list[Workflow]:
     """The chosen runs: what goes on first, then what ended last. Refused for a filter that cannot be read."""
+    return select((state.read(home, name) for name in reversed(state.names(home))), chosen, now)
+
+
+def select(known: Iterable[Workflow], chosen: Filter, now: float | None = None) -> list[Workflow]:
+    """The same of any runs."""
     takes = _condition(chosen, time.time() if now is None else now)
-    found = [run for name in reversed(state.names(home)) if takes(run := state.read(home, name))]
+    found = [run for run in known if takes(run)]
     by_start = sorted(found, key=lambda run: str(run["metadata"]["creationTimestamp"]), reverse=True)
     return sorted(by_start, key=lambda run: str(run["status"].get("finishedAt") or "~"), reverse=True)
 

@@ -26,7 +26,7 @@ _LOOK = 0.5  # seconds between looks whether the runner is still there
 _LONGEST = 3000  # bytes of a refusal: with the rest it fits what a FIFO takes in one piece; POSIX PIPE_BUF is at least 512, 4096 on Linux
 
 
-class Unanswered(Exception):
+class Unanswered(Refused):
     """The process that drives the run did not take the command. Try again: exit 75."""
 
     code = 75

@@ -1,7 +1,7 @@
 """The logs of a run's steps, line by line with the step's name before it; of one that goes on, as they are written."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def followed(home: Path, name: str, step: str = "", tail: int | None = None) -> 
         left = not state.driver(home, name)  # asked before the look: then nothing that was written is missed
         run = state.read(home, name)
         over = left or run["status"]["phase"] in COMPLETED
-        found = _readers(home, run, step) if over or not step or _chosen(run, step) else {}
+        found = _readers(home, run, step) if over or not step or chosen(run, step) else {}
         over = over or bool(step and found and all(run["status"]["nodes"][i].get("finishedAt") for i in found))
         for node_id, reader in found.items():
             known = readers.setdefault(node_id, reader)
@@ -72,24 +72,33 @@ def _last(lines: list[Line], tail: int | None) -> list[Line]:
 
 def _readers(home: Path, run: Workflow, step: str) -> dict[str, _Reader]:
     folder, nodes = home / "runs" / run["metadata"]["name"] / "nodes", run["status"]["nodes"]
-    chosen = _chosen(run, step)
-    if step and not chosen:
-        known = ", ".join(dict.fromkeys(show.path(nodes, n) for n in _pods(run)[:10]))
-        raise Refused(f"run {run['metadata']['name']!r} has no step {step!r}; there are: {known or 'none'}")
-    return {n["id"]: _Reader(show.path(nodes, n), folder / n["id"] / "main.log") for n in chosen}
+    found = chosen(run, step)
+    if step and not found:
+        raise unknown(run, step)
+    return {n["id"]: _Reader(show.path(nodes, n), folder / n["id"] / "main.log") for n in found}
 
 
-def _pods(run: Workflow) -> list[Node]:
+def unknown(run: Workflow, step: str, more: Iterable[str] = ()) -> Refused:
+    """There is no such step; these there are, and `more` that have logs."""
+    names = dict.fromkeys([*(show.path(run["status"]["nodes"], n) for n in pods(run)[:10]), *more])
+    return Refused(f"run {run['metadata']['name']!r} has no step {step!r}; there are: {', '.join(names) or 'none'}")
+
+
+def pods(run: Workflow) -> list[Node]:
     return sorted((n for n in run["status"]["nodes"].values() if n["type"] == "Pod"), key=lambda n: str(n.get("startedAt")))
 
 
-def _chosen(run: Workflow, step: str) -> list[Node]:
+def chosen(run: Workflow, step: str) -> list[Node]:
     """The pods that are called so: by the name people see, by id, by pod name. The name of a group stands for what is inside."""
     name, nodes = run["metadata"]["name"], run["status"]["nodes"]
 
     def called(node: Node) -> bool:
         path = show.path(nodes, node)
-        names = (node["id"], node["name"], node["displayName"], pod_name(name, node), path)
-        return step in names or path.startswith((f"{step}.", f"{step}("))
+        return within(path, step) or step in (node["id"], node["name"], node["displayName"], pod_name(name, node))
 
-    return [node for node in _pods(run) if not step or called(node)]
+    return [node for node in pods(run) if not step or called(node)]
+
+
+def within(path: str, step: str) -> bool:
+    """Is this the step, an attempt of it, or inside it?"""
+    return path == step or path.startswith((f"{step}.", f"{step}("))

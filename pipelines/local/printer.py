@@ -6,7 +6,7 @@ One difference: nodes that began in the same second stand in the order in which 
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pipelines.local import clock, humanize, workflow
+from pipelines.local import clock, durations, humanize, workflow
 from pipelines.local.control import is_waiting
 from pipelines.local.nodes import DONE, Node, pod_name
 from pipelines.local.show import COLOURS, MARKS
@@ -16,6 +16,7 @@ Row = tuple[str, ...]
 
 _ANSI = {"green": 32, "red": 31, "cyan": 36, "yellow": 33}
 _CONDITION_MARKS = {"SpecWarning": "⚠", "MetricsError": "✖"}
+_UNITS = {"memory": "100Mi", "storage": "10Gi", "ephemeral-storage": "10Gi"}
 _GROUPS = ("StepGroup", "Retry")
 _HEADS = {
     "": ("STEP", "TEMPLATE", "PODNAME", "DURATION", "MESSAGE"),
@@ -58,6 +59,8 @@ def _head(found: Workflow, words: str, now: float) -> Iterable[str]:
         yield _line(f"{_CONDITION_MARKS.get(condition['type'], '')} {condition['type']}", condition.get("message") or condition["status"])
     yield from _times(found, now)
     yield _line("Progress:", state.get("progress", ""))
+    if state.get("resourcesDuration"):
+        yield _line("ResourcesDuration:", ",".join(_used(kind, took) for kind, took in sorted(state["resourcesDuration"].items())))
     yield from _values("Parameters:", [p for p in (spec.get("arguments") or {}).get("parameters") or [] if p.get("value") is not None])
     outputs = state.get("outputs") or {}
     yield from _values("Output Parameters:", outputs.get("parameters") or [])
@@ -75,6 +78,13 @@ def _times(found: Workflow, now: float) -> Iterable[str]:
             yield _line(title, humanize.moment(clock.seconds(time), now))
     if state.get("startedAt"):
         yield _line("Duration:", humanize.long(_seconds(state, now)))
+    if state.get("estimatedDuration") and state["phase"] == "Running":
+        yield _line("EstimatedDuration:", humanize.long(state["estimatedDuration"]))
+
+
+def _used(kind: str, seconds: float) -> str:
+    """`12s*(1 cpu)`: the unit in which Argo counts a resource."""
+    return f"{durations.go(seconds)}*({_UNITS.get(kind, '1')} {kind})"
 
 
 def _values(title: str, parameters: list[dict[str, Any]]) -> Iterable[str]:
@@ -191,7 +201,7 @@ def table(found: list[tuple[Workflow, str]], wide: bool, headers: bool, now: flo
 
 
 def _listed(found: Workflow, words: str, wide: bool, now: float) -> Row:
-    meta, state, spec = found["metadata"], found["status"], workflow.effective(found)
+    meta, state, spec = found["metadata"], found["status"], found["spec"]
     age = humanize.short(now - clock.seconds(meta["creationTimestamp"]))
     message = " ".join(state.get("message", "").splitlines())
     row = (meta["name"], words, age, humanize.short(_seconds(state, now)), str(spec.get("priority") or 0), message)

@@ -16,13 +16,13 @@ _LEAVES = ("Pod", "Suspend", "Skipped")
 TAIL = 15  # log lines shown of a step that failed
 
 
-def make(stream: TextIO) -> "Plain":
-    """What fits the stream."""
+def make(stream: TextIO, here: bool = True) -> "Plain":
+    """What fits the stream. Not `here`: the run goes on elsewhere, and is seen now and then."""
     if stream.isatty():
         from pipelines.local.tree import Tree
 
-        return Tree(stream)
-    return Plain(stream)
+        return Tree(stream, here)
+    return Plain(stream, here)
 
 
 def path(nodes: dict[str, Node], node: Node) -> str:
@@ -67,8 +67,8 @@ def reused(node: Node) -> bool:
 class Plain:
     """`12:00:01 train.create  Succeeded  0.2s`, a line for every leaf that begins or ends."""
 
-    def __init__(self, stream: TextIO = sys.stdout) -> None:
-        self.stream = stream
+    def __init__(self, stream: TextIO = sys.stdout, here: bool = True) -> None:
+        self.stream, self.here = stream, here
         self.folder = Path()
         self.seen: dict[str, str] = {}
         self.times: dict[str, tuple[float, float]] = {}
@@ -92,7 +92,7 @@ class Plain:
 
     def note(self, changed: list[Node]) -> None:
         """Times finer than the whole seconds of the nodes, and without the time in which a node only waited for room."""
-        for node in changed:
+        for node in changed if self.here else ():
             begun, ended = self.times.get(node["id"], (time.monotonic(), 0.0))
             if self.phases.get(node["id"]) == "Pending" != node["phase"]:
                 begun = time.monotonic()
@@ -116,6 +116,9 @@ class Plain:
             self.line("warning:", warning)
         took = clock.seconds(status["finishedAt"]) - clock.seconds(status["startedAt"])
         self.line(workflow["metadata"]["name"], status["phase"], durations.human(took), status.get("message", ""))
+
+    def close(self) -> None:
+        """Nobody looks any more, whether the run has ended or not."""
 
     def line(self, name: str, phase: str, *more: str) -> None:
         rest = "  ".join(m for m in more if m)

@@ -23,8 +23,8 @@ LAST_WORDS = 3  # log lines shown below a step that failed while others go on
 class Tree(show.Plain):
     """Redrawn four times a second from the nodes as they are."""
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: TextIO, here: bool = True) -> None:
+        super().__init__(stream, here)
         self.console = Console(file=stream, highlight=False)
         self.workflow: Workflow = {}
         self.live: Live | None = None
@@ -36,12 +36,12 @@ class Tree(show.Plain):
         self.live.start()
 
     def update(self, workflow: Workflow, changed: list[Node]) -> None:
+        self.workflow = workflow
         self.note(changed)
 
     def end(self, workflow: Workflow) -> None:
-        if self.live is not None:
-            self.live.refresh()
-            self.live.stop()
+        self.workflow = workflow
+        self.close()
         for warning in spec_warnings.of(workflow["status"]):
             self.console.print(Text(f"⚠ {warning}", "yellow"))
         for node in show.failed(workflow)[:1] if workflow["status"]["phase"] in BAD else ():
@@ -49,6 +49,12 @@ class Tree(show.Plain):
             self.console.print(Text(f"✖ {path}: {node.get('message', '')}", "red"))
             for line in show.tail(self.folder, node):
                 self.console.print(Text(f"  {line}"))
+
+    def close(self) -> None:
+        if self.live is not None:
+            self.live.refresh()
+            self.live.stop()
+            self.live = None
 
     def render(self) -> Group:
         """The tree now; nodes may be added while it is drawn, so it is drawn from a copy. When the run is over it need not fit."""

@@ -16,6 +16,8 @@ CLUSTER_TEMPLATE_LABEL = "workflows.argoproj.io/cluster-workflow-template"
 CRON_LABEL = "workflows.argoproj.io/cron-workflow"
 SCHEDULED_ANNOTATION = "workflows.argoproj.io/scheduled-time"
 CREATOR_LABEL = "workflows.argoproj.io/creator"
+ACTOR_LABEL = "workflows.argoproj.io/actor"
+ACTION_LABEL = "workflows.argoproj.io/action"
 PHASE_LABEL = "workflows.argoproj.io/phase"
 COMPLETED_LABEL = "workflows.argoproj.io/completed"
 
@@ -26,8 +28,8 @@ def generated(prefix: str) -> str:
 
 
 def label_safe(text: str) -> str:
-    """As Argo makes the creator's name a label value."""
-    return re.sub(r"^[^A-Za-z0-9]+|[^A-Za-z0-9]+$", "", re.sub(r"[^-A-Za-z0-9_.]", "-", text)[:63])
+    """As Argo makes a caller's name a label value: its last 63 characters. argo-workflows v4.1.2 `workflow/creator/creator.go`"""
+    return re.sub(r"^[^A-Za-z0-9]+|[^A-Za-z0-9]+$", "", re.sub(r"[^-A-Za-z0-9_.]", "-", text)[-63:])
 
 
 def creator() -> str:

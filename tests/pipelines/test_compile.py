@@ -11,6 +11,7 @@ from pipelines.compile import FOLDER, TEMPLATES, Dumper, compile_all, render, st
 from pipelines.local import documents
 
 COMPILED = {name: documents.read(FOLDER / f"{name}.yaml")[0] for name in TEMPLATES}
+WORKFLOW_TEMPLATES = [name for name, document in COMPILED.items() if document["kind"] == "WorkflowTemplate"]
 PARAMETER = re.compile(r"\{\{(inputs|workflow|tasks\.[\w-]+\.outputs|steps\.[\w-]+\.outputs)\.parameters\.([\w-]+)(?:\.path)?\}\}")
 
 
@@ -47,7 +48,7 @@ def test_an_orphan_and_a_hand_edit_are_found_and_mended(tmp_path: Path) -> None:
     assert stale(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", [name for name in TEMPLATES if name != "retrain"])
+@pytest.mark.parametrize("name", WORKFLOW_TEMPLATES)
 def test_a_template_is_self_contained(name: str) -> None:
     document = COMPILED[name]
     assert "templateRef" not in yaml.dump(document)
@@ -58,9 +59,9 @@ def test_a_template_is_self_contained(name: str) -> None:
     assert not any("suspend" in one or "script" in one for one in templates(name).values())
 
 
-@pytest.mark.parametrize("name", [name for name in TEMPLATES if name != "retrain"])
+@pytest.mark.parametrize("name", WORKFLOW_TEMPLATES)
 def test_arguments_are_inputs_required_inputs_are_given_and_every_tag_has_a_source(name: str) -> None:
-    declared = {one["name"] for one in COMPILED[name]["spec"]["arguments"].get("parameters", [])}
+    declared = {one["name"] for one in COMPILED[name]["spec"].get("arguments", {}).get("parameters", [])}
     for one in templates(name).values():
         inputs = {given["name"] for given in one.get("inputs", {}).get("parameters", [])}
         outputs = {given["name"] for given in one.get("outputs", {}).get("parameters", [])}
@@ -83,7 +84,7 @@ def test_arguments_are_inputs_required_inputs_are_given_and_every_tag_has_a_sour
         assert all(given in outputs for text in walk(one) for given in re.findall(r"\{\{outputs\.parameters\.([\w-]+)\.path", text))
 
 
-@pytest.mark.parametrize("name", [name for name in TEMPLATES if name != "retrain"])
+@pytest.mark.parametrize("name", WORKFLOW_TEMPLATES)
 def test_containers_are_plain_programs_with_limits_and_the_restricted_context(name: str) -> None:
     for one in templates(name).values():
         if container := one.get("container"):
@@ -101,6 +102,12 @@ def test_retrain_is_finetune_by_schedule_and_never_lets_out_by_itself() -> None:
     given = {one["name"]: one["value"] for one in spec["workflowSpec"]["arguments"]["parameters"]}
     assert given == {"promote": "ask", "unchanged": "stop"}
     assert set(given) <= {one["name"] for one in COMPILED["finetune"]["spec"]["arguments"]["parameters"]}
+
+
+def test_the_reaper_starts_what_it_is_named_after_and_never_two_at_a_time() -> None:
+    spec = COMPILED["reaper"]["spec"]
+    assert spec["workflowSpec"] == {"workflowTemplateRef": {"name": "reap"}}
+    assert (spec["schedules"], spec["concurrencyPolicy"]) == (["*/2 * * * *"], "Forbid")
 
 
 # Renaming one of these breaks the schedules, scripts and habits of every team that submits runs.

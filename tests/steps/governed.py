@@ -9,6 +9,7 @@ from typing import Any
 import gate_cases
 import pytest
 import yaml
+from workflow_api import WorkflowApi
 
 from steps import document, gate, modeldir, release_request, request, signing, store
 from steps.contracts import DocumentIn, GateIn, RequestIn, RequestOut
@@ -56,6 +57,7 @@ class World:
 
     def __init__(self, home: Path, settings: pytest.MonkeyPatch) -> None:
         self.home, self.settings = home, settings
+        self.api: WorkflowApi | None = None
         self.root = f"file://{home}/store"
         self.policies = home / "policies"
         shutil.copytree(POLICIES, self.policies)
@@ -70,11 +72,16 @@ class World:
         }.items():
             settings.setenv(name, value)
 
-    def on_cluster(self, *approvers: str) -> None:
-        """As in a pod: creator labels were pinned by admission, and approvers are those of the policy."""
-        self.settings.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    def on_cluster(self, *approvers: str) -> WorkflowApi:
+        """As in a pod: the API has the Workflow of each request, admission pinned its creator label, and policy names the approvers."""
+        self.api = WorkflowApi(self.home, self.settings)
         content = {"apiVersion": "approvers/v1", "valid_days": 7, "tenants": {"default": list(approvers)}}
         (self.policies / "approvers.yaml").write_text(yaml.safe_dump(content))
+        return self.api
+
+    def close(self) -> None:
+        if self.api:
+            self.api.close()
 
     def gated(
         self, name: str = "r1", right: int = 38, risk: str = "MINIMAL", dirty: bool = False, human: Any = None, champion: str = "none"
@@ -95,14 +102,19 @@ class World:
         return Gated(run, self._dataset(), self._trained(run), model, digest, decided.decision, decided.verdict, candidate)
 
     def requested(self, made: Gated, labels: dict[str, str] | None = None, **flags: Any) -> RequestOut:
-        return request.request(self.asks(made, labels, **flags))
+        given = self.asks(made, labels, **flags)
+        out = request.request(given)
+        if self.api:
+            self.api.submitted("default", given.workflow, given.uid, labels or {}, out.request)
+        return out
 
     def asks(self, made: Gated, labels: dict[str, str] | None = None, **flags: Any) -> RequestIn:
         known: dict[str, Any] = {
             "run": made.run, "model": made.model, "digest": made.digest, "version": 1, "verdict": made.verdict, "decision": made.decision,
             "card": made.document(), "promote": "auto", "labels": store.to_json(labels or {}).decode().replace("\n", ""), "uid": "uid-1",
         }  # fmt: skip
-        return RequestIn(**{**known, **flags})
+        known |= flags
+        return RequestIn(**{"workflow": f"finetune-{known['uid']}", **known})
 
     def read(self, uri: str) -> ReleaseRequest:
         return release_request.read(uri).request

@@ -16,14 +16,13 @@ Handler = Callable[..., Any]
 
 
 @contextmanager
-def running() -> Iterator[str]:
-    """Start the strict emulator in memory with the bucket `fleece`; gives its URL."""
+def running(host: str = "127.0.0.1", port: int = 0, bucket: str = "fleece") -> Iterator[str]:
+    """Start the strict emulator in memory with one bucket; gives its URL. Port 0: any free one."""
     server.HANDLERS = tuple((regex, {verb: _strict(handler) for verb, handler in verbs.items()}) for regex, verbs in server.HANDLERS)
-    emulator = server.create_server("127.0.0.1", 0, in_memory=True, default_bucket="fleece")
+    emulator = server.create_server(host, port, in_memory=True, default_bucket=bucket)
     emulator.start()
     try:
-        host, port = emulator._api._httpd.server_address[:2]
-        yield f"http://{host}:{port}"
+        yield "http://{}:{}".format(*emulator._api._httpd.server_address[:2])
     finally:
         emulator.stop()
 

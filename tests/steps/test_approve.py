@@ -1,5 +1,6 @@
 """An approval is a person's own, about one request and one digest, and it is written once."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from steps.faults import BadInput, NotAllowed
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     world = World(tmp_path, monkeypatch)
     world.on_cluster("bob", "carol", "alice")
-    return world
+    yield world
+    world.close()
 
 
 def decides(world: World, made: Gated, request: str, labels: dict[str, str], **flags: Any) -> ApproveIn:

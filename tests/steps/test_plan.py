@@ -126,6 +126,13 @@ def test_a_branch_a_tag_and_a_commit_are_cloned_and_recorded(root: str, tmp_path
     assert read_plan(plan(PlanIn(config_repo=f"file://{repo}")).run).runfile.training.seed == 7
 
 
+@pytest.mark.parametrize("repo", ["/", "/etc/fleece", ".", "file:///etc/fleece/git", ""])
+def test_on_a_cluster_a_folder_of_the_pod_is_no_repository(repo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    with pytest.raises(BadInput, match="is no git URL that a cluster can reach"):
+        checkout(repo, "", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("fields", "fault", "text"),
     [

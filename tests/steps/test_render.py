@@ -56,7 +56,7 @@ def test_a_gang_is_as_large_as_its_preset_says(run: str, preset: Preset) -> None
     machines = MACHINES[preset]
     assert job["parallelism"] == job["completions"] == machines.nodes == int(environment["NNODES"])
     assert machines.processes == int(environment["NPROC_PER_NODE"])
-    assert main["resources"]["requests"] == main["resources"]["limits"]
+    assert main["resources"]["requests"] == main["resources"]["limits"] | {"cpu": machines.cpu_asked or machines.cpu}
     if machines.accelerator:
         assert main["resources"]["limits"]["nvidia.com/gpu"] == str(machines.processes)
 

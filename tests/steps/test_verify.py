@@ -1,7 +1,7 @@
 """`verify` believes nothing it has not read again, and signs only what policy and people let out."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -174,9 +174,10 @@ def test_a_card_that_lost_its_words_is_refused(world: World) -> None:
 
 
 @pytest.fixture
-def cluster(world: World) -> World:
+def cluster(world: World) -> Iterator[World]:
     world.on_cluster("bob", "carol", "alice")
-    return world
+    yield world
+    world.close()
 
 
 def test_high_risk_needs_two_people(cluster: World) -> None:
@@ -241,8 +242,16 @@ def test_a_request_that_changed_after_its_approval_is_refused(cluster: World) ->
     made = cluster.gated(risk="GENERAL_PURPOSE")
     request = cluster.requested(made, BOB).request
     approval = approved(request, CAROL)
-    cluster.rewrite(request, submitter=Person(sub="alice", how="sso").model_dump())
+    cluster.rewrite(request, created="2026-11-22T00:00:00Z")
     refused(made, request, "about another request", approval)
+
+
+def test_a_submitter_that_the_cluster_does_not_know_is_refused(cluster: World) -> None:
+    made = cluster.gated(risk="GENERAL_PURPOSE")
+    request = cluster.requested(made, BOB).request
+    cluster.rewrite(request, submitter=Person(sub="alice", how="sso").model_dump())
+    refused(made, request, "says that alice submitted it, but bob submitted", approved(request, BOB))
+    assert "says that alice" in cluster.events("access.denied")[0]["data"]["reason"]
 
 
 def test_a_second_thought_counts(cluster: World) -> None:
