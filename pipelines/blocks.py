@@ -21,12 +21,17 @@ from steps.contracts import STEPS
 Size = Literal["small", "medium", "large"]
 
 # Only what may pass when tried again: the pod vanished, a service is down, pre-empted or a race lost (exit codes: steps/faults.py).
+# A pod that is deleted or drained ends by SIGTERM, 143, where the controller sees its end before it vanishes (tried, 4.1.2).
 RETRY = m.RetryStrategy(
     limit=m.IntOrString(root="3"),
     retry_policy="Always",
-    expression="asInt(lastRetry.exitCode) in [-1, 69, 75]",
+    expression="asInt(lastRetry.exitCode) in [-1, 69, 75, 143]",
     backoff=m.Backoff(duration="5", factor=m.IntOrString(root="2"), cap="60"),
 )
+
+# The same for a resource step: `pod deleted` is an error, and one whose end was seen in time failed with these words. Any other failure is
+# the API's answer, and stays one.
+LOST = 'lastRetry.status == "Error" || lastRetry.message matches "context canceled|[(]exit code (2|143)[)]"'
 
 _used: ContextVar[dict[str, "Block"]] = ContextVar("used")
 

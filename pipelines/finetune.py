@@ -1,7 +1,7 @@
 """`finetune`: from a run file in git to a release request, and where policy allows to the probed endpoint."""
 
 from pipelines import settings
-from pipelines.blocks import pipeline, resource, use
+from pipelines.blocks import LOST, pipeline, resource, use
 from pipelines.parameters import arguments, differs, equals, given
 from pipelines.steps import conclude, document, evaluate, gate, merge, plan, prepare, register, request, validate
 from pipelines.strict_hera import m
@@ -32,9 +32,7 @@ release = resource(
     manifest=_RELEASE,
     success_condition="status.phase in (Succeeded,Failed,Error)",
     service_account_name=settings.LAUNCHER,
-    retry_strategy=m.RetryStrategy(
-        limit=m.IntOrString(root="3"), retry_policy="Always", expression='lastRetry.message matches "pod deleted|context canceled"'
-    ),
+    retry_strategy=m.RetryStrategy(limit=m.IntOrString(root="3"), retry_policy="Always", expression=LOST),
 )
 
 with pipeline(

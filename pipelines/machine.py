@@ -33,7 +33,7 @@ ASK_FIRST = ("steps.merge", "steps.evaluate")  # a recorded result needs no torc
 
 def home() -> Path:
     """Where runs, the store and the local installation live: $FLEECE_HOME, else `.fleece` below the current folder."""
-    return Path(os.environ.get("FLEECE_HOME", ".fleece")).absolute()
+    return Path(os.environ.get("FLEECE_HOME") or ".fleece").absolute()
 
 
 def settings(home: Path) -> dict[str, str]:

@@ -46,12 +46,17 @@ def decided(home: Path, run: Workflow, request: "approval.Request", decision: "a
         click.echo(json.dumps(ended, indent=2))
     else:
         summarise(home, run, as_json=False, decided=ended, seen=ended["metadata"]["name"])
+        click.echo(_next_move(ended), nl=False)
     sys.exit(exit_code(ended))
 
 
 def _next_move(ended: Workflow) -> str:
-    """What a person may do about a run that did not succeed."""
+    """What a person may do about a run that waits for one, or did not succeed."""
+    from pipelines import approval
+
     name = ended["metadata"]["name"]
+    if approval.waiting(ended):
+        return f"\n`fleece approve {name}` decides\n"
     if ended["status"]["phase"] == "Succeeded":
         return ""
     return f"\n`fleece logs {name}` shows what its steps wrote; `fleece resume {name}` runs again what failed\n"

@@ -24,8 +24,8 @@ CLEANER = "cleaner"  # JobSets delete
 REAPER = "reaper"  # JobSets list, delete; Workflows list
 RELEASER = "releaser"  # as `steps`, in the release namespace
 RECORDER = "recorder"  # Workflows get in the tenant's namespace: who submitted a run
-WATCHER = "watcher"  # Rollouts get
-CALLERS = (OBSERVER, REAPER, RECORDER, WATCHER)  # their steps call the Kubernetes API, so main has a token
+WATCHER = "watcher"  # as `releaser`: of `rollout` alone, so that it can be let read Rollouts where there are any
+CALLERS = (OBSERVER, REAPER, RECORDER)  # their steps call the Kubernetes API, so main has a token
 
 TRAINING_DEADLINE_SECONDS = 24 * 3600
 STEP_DEADLINE_SECONDS = 6 * 3600

@@ -8,7 +8,7 @@ Why it is cut this way (docs/decisions/0003-training-is-a-jobset.md):
 """
 
 from pipelines import settings
-from pipelines.blocks import Block, nested, resource, step
+from pipelines.blocks import LOST, Block, nested, resource, step
 from pipelines.parameters import equals, passed
 from pipelines.strict_hera import Step, Steps, Templatable, m
 
@@ -22,9 +22,9 @@ def _reference(api: str, kind: str, name: str) -> str:
     return f"apiVersion: {api}\nkind: {kind}\nmetadata:\n  name: {name}\n"
 
 
-def _retry(limit: str, policy: str, expression: str | None = None) -> m.RetryStrategy:
+def _retry(limit: str, expression: str = LOST) -> m.RetryStrategy:
     backoff = m.Backoff(duration="10", factor=m.IntOrString(root="2"), cap="120")
-    return m.RetryStrategy(limit=m.IntOrString(root=limit), retry_policy=policy, expression=expression, backoff=backoff)
+    return m.RetryStrategy(limit=m.IntOrString(root=limit), retry_policy="Always", expression=expression, backoff=backoff)
 
 
 render = step("render")
@@ -38,7 +38,7 @@ preflight = resource(
     flags=["--dry-run=server"],
     manifest=passed("job"),
     service_account_name=settings.LAUNCHER,
-    retry_strategy=_retry("3", "OnError"),
+    retry_strategy=_retry("3"),
 )
 create = resource(
     "create",
@@ -49,7 +49,7 @@ create = resource(
     set_owner_reference=True,
     manifest=passed("manifest"),
     service_account_name=settings.LAUNCHER,
-    retry_strategy=_retry("3", "OnError"),
+    retry_strategy=_retry("3"),
 )
 wait = resource(
     "wait",
@@ -65,7 +65,7 @@ wait = resource(
     success_condition="status.terminalState in (Completed,Failed)",
     service_account_name=settings.LAUNCHER,
     active_deadline_seconds=settings.TRAINING_DEADLINE_SECONDS,
-    retry_strategy=_retry("10", "Always", 'not (lastRetry.message contains "not found") && not (lastRetry.message contains "deadline")'),
+    retry_strategy=_retry("10", 'not (lastRetry.message contains "not found") && not (lastRetry.message contains "deadline")'),
 )
 verdict = resource(
     "verdict",
@@ -75,7 +75,7 @@ verdict = resource(
     flags=["--ignore-not-found"],
     manifest=_reference("batch/v1", "Job", f"{passed('jobset')}-node-0"),
     service_account_name=settings.LAUNCHER,
-    retry_strategy=_retry("3", "OnError"),
+    retry_strategy=_retry("3"),
 )
 
 
@@ -115,6 +115,7 @@ state = resource(
     flags=["--ignore-not-found"],
     manifest=_reference("jobset.x-k8s.io/v1alpha2", "JobSet", JOBSET),
     service_account_name=settings.LAUNCHER,
+    retry_strategy=_retry("3"),
 )
 delete = resource(
     "jobset-delete",
@@ -122,6 +123,7 @@ delete = resource(
     flags=["--wait=false"],
     manifest=_reference("jobset.x-k8s.io/v1alpha2", "JobSet", JOBSET),
     service_account_name=settings.CLEANER,
+    retry_strategy=_retry("3"),
 )
 
 

@@ -5,6 +5,7 @@ only this module does, and only when a command connects. No discovery: the few p
 """
 
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -98,18 +99,47 @@ def connect(context: str = "", namespace: str = "") -> Api:
     configuration = client.Configuration()
     configuration.retries = 0  # urllib3 would try three times, with a line on stderr each
     file = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    if any(Path(one).is_file() for one in file.split(os.pathsep)):
+        default = _load(file, context, configuration)
+    elif context or "KUBERNETES_SERVICE_HOST" not in os.environ:
+        raise Refused(f"no cluster: there is no {file}. Set KUBECONFIG to the file that your cluster gave you")
+    else:
+        config.load_incluster_config(configuration)
+        default = _POD_NAMESPACE.read_text().strip()
+    return Api(client.ApiClient(configuration), namespace or default)
+
+
+def _load(file: str, context: str, configuration: Any) -> str:
+    """Read the kubeconfig into a configuration; the namespace of its context."""
+    from kubernetes import config
+
     try:
-        if not any(Path(one).is_file() for one in file.split(os.pathsep)):
-            if context or "KUBERNETES_SERVICE_HOST" not in os.environ:
-                raise Refused(f"no cluster: there is no {file}. Set KUBECONFIG to the file that your cluster gave you")
-            config.load_incluster_config(configuration)
-            return Api(client.ApiClient(configuration), namespace or _POD_NAMESPACE.read_text().strip())
-        known, current = config.list_kube_config_contexts(file)
-        default = _context(known, current, context)
-        config.load_kube_config(file, context or None, configuration)
-        return Api(client.ApiClient(configuration), namespace or default)
-    except config.ConfigException as error:
+        with _complaints() as complaints:
+            known, current = config.list_kube_config_contexts(file)
+            namespace = _context(known, current, context)
+            config.load_kube_config(file, context or None, configuration)
+    except Refused:
+        raise
+    except Exception as error:  # a broken file makes the library raise anything
         raise Refused(f"{file}: {' '.join(str(error).split())}") from None
+    if complaints:
+        raise faults.NotAllowed(f"{file}: no credentials: {complaints[0]}; log in again")
+    if not configuration.host.startswith(("http://", "https://")):
+        raise Refused(f"{file}: the cluster's server is {configuration.host!r}; it is an https:// URL")
+    return namespace
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """What the library only logs, such as an exec plugin that fails: it would go on without credentials."""
+    found: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: found.append(" ".join(record.getMessage().split()))  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    try:
+        yield found
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 def patiently(ask: Callable[[], Answer]) -> Answer:

@@ -49,12 +49,14 @@ def of(status: int, body: str, server: str) -> Refused:
         return NotAllowed(f"{server} does not know who you are; log in again, or choose another --context")
     if status == 403:
         return NotAllowed(_missing(words))
+    if status == 429:
+        return TryAgain(f"{server} has too much to do; try again")
+    if not _status(body):
+        return Unreachable(f"{server} answers {status}: {words[:200]}; is Argo Workflows installed there, and is it a Kubernetes API?")
     if status == 404:
         return _absent(words, server)
     if status == 409:
         return Refused(f"{words}; choose another name") if _reason(body) == "AlreadyExists" else TryAgain(f"{words}; try again")
-    if status == 429:
-        return TryAgain(f"{server} has too much to do; try again")
     if status == 400 and "waiting to start" in words:
         return Waiting(words)
     if status >= 500:
@@ -64,7 +66,7 @@ def of(status: int, body: str, server: str) -> Refused:
 
 def _absent(words: str, server: str) -> Refused:
     """An unknown kind is an installation that is missing; an unknown name is a word of the user."""
-    if "page not found" in words or "could not find the requested resource" in words:
+    if "could not find the requested resource" in words:
         return Unreachable(f"{server} does not know this kind of object; is Argo Workflows installed there?")
     return NotFound(words)
 

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pipelines.cluster import faults
@@ -51,16 +52,13 @@ class _Reader:
 
     def fresh(self, lines: Iterator[str]) -> Iterator[str]:
         """Of lines with their times before them, those that were not there the last time. Times order as texts: nine digits."""
-        known, again = self.seen, 0
+        known, last, nth = (self.stamp, self.seen), "", 0
         for one in lines:
             stamp, _, line = one.rstrip("\r\n").partition(" ")
-            again += stamp == self.stamp
-            if stamp < self.stamp or (stamp == self.stamp and again <= known):
+            last, nth = stamp, nth + 1 if stamp == last else 1
+            if (stamp, nth) <= known:
                 continue
-            self.seen = 1 if stamp != self.stamp else self.seen + 1
-            again = again if stamp == self.stamp else 1
-            known = known if stamp == self.stamp else 0
-            self.stamp = stamp
+            self.stamp, self.seen = stamp, nth
             if not _EXECUTOR.match(line):
                 yield line
 
@@ -87,7 +85,7 @@ def followed(api: Api, find: Callable[[], Workflow], step: str, tail: int | None
         if over and first:
             yield from recorded(api, run, step, tail, say)
             return
-        for uid, found in patiently(lambda run=run: _readers(api, run, step)).items():
+        for uid, found in patiently(partial(_readers, api, run, step)).items():
             reader = readers.setdefault(uid, found)
             reader.title = found.title  # the pod may be there before its step is in the Workflow
             with contextlib.suppress(faults.Unreachable):  # what is missing comes at the next look

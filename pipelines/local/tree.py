@@ -115,9 +115,9 @@ class Tree(show.Plain):
         return self.last_words[node["id"]]
 
     def progress(self, node: Node) -> str:
-        """`12/90` in the node's progress file, as a bar, and the last line of its log: the loss, where it is a training."""
-        bar = _bar(self.folder / "nodes" / node["id"] / "progress")
-        return f"{bar}  {''.join(show.tail(self.folder, node)[-1:])[:100]}" if bar else ""
+        """`12/90`, as a bar, and the last line of the node's log where it is at hand: the loss, where it is a training."""
+        bar = _bar(_text(self.folder / "nodes" / node["id"] / "progress") if self.here else _counted(node))
+        return f"{bar}  {''.join(show.tail(self.folder, node)[-1:])[:100]}".rstrip() if bar else ""
 
 
 def _line(*parts: str | tuple[str, str]) -> Text:
@@ -129,10 +129,23 @@ def _mark(phase: str) -> tuple[str, str]:
     return f"{show.MARKS.get(phase, '?')} ", show.COLOURS.get(phase, "dim")
 
 
-def _bar(path: Path) -> str:
+def _text(path: Path) -> str:
     try:
-        done, total = (int(n) for n in path.read_text().split("/"))
-    except (OSError, ValueError):
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _counted(node: Node) -> str:
+    """What a step said of its progress; one that says nothing is one thing to do."""
+    said = str(node.get("progress") or "")
+    return "" if said.endswith("/1") else said
+
+
+def _bar(progress: str) -> str:
+    try:
+        done, total = (int(n) for n in progress.split("/"))
+    except ValueError:
         return ""
     full = max(0, min(BAR, BAR * done // total)) if total else 0
     return f"  {'█' * full}{'░' * (BAR - full)} {done}/{total}"

@@ -28,4 +28,4 @@ RIGHTS = {
         "tenant: jobsets: get list watch", "tenant: pods: get list watch", "tenant: events: get list watch", "tenant: pods/log: get",
     },
 }  # fmt: skip
-NO_TOKEN = {"tenant/default", "tenant/trainer", "tenant/steps", "release/default", "release/releaser"}
+NO_TOKEN = {"tenant/default", "tenant/trainer", "tenant/steps", "release/default", "release/releaser", "release/watcher"}

@@ -10,7 +10,18 @@ import pytest
 
 from pipelines.cli import ROOMS, main
 
-HEAVY = {"yaml", "rich", "hera", "mlflow", "torch", "pipelines.local.run", "pipelines.compile", "pipelines.lint.linter"}
+HEAVY = {
+    "yaml",
+    "rich",
+    "hera",
+    "mlflow",
+    "torch",
+    "kubernetes",
+    "pipelines.cluster.api",
+    "pipelines.local.run",
+    "pipelines.compile",
+    "pipelines.lint.linter",
+}
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -23,7 +34,7 @@ def test_every_command_says_what_it_does() -> None:
     assert all((command := main.get_command(context, name)) and command.help for name in main.list_commands(context))
 
 
-@pytest.mark.parametrize("words", ["--help", "run --help", "get --help"])
+@pytest.mark.parametrize("words", ["--help", "run --help", "get --help", "submit --help", "approve --help"])
 def test_help_loads_nothing_but_click(words: str) -> None:
     call = f"from pipelines.cli import main\ntry:\n    main({words.split()!r})\nexcept SystemExit:\n    pass"
     look = f"import sys\nprint(sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr)"

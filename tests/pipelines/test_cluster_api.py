@@ -125,16 +125,41 @@ def test_a_name_cannot_leave_its_place_in_the_path() -> None:
         ("nothing", "", "no cluster: there is no "),
         ("config", "nowhere", "no context 'nowhere' in the kubeconfig; there are: here, bare, gone"),
         ("broken", "", "Invalid kube-config file"),
+        ("garbage", "", "garbage: while parsing a flow node"),
+        ("text", "", "text: "),
     ],
 )
 def test_a_kubeconfig_that_names_no_cluster_is_told(
     kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, file: str, context: str, said: str
 ) -> None:
     (kubeconfig.parent / "broken").write_text('{"apiVersion": "v1", "contexts": [], "clusters": [], "users": []}')
+    (kubeconfig.parent / "garbage").write_text("a: [")
+    (kubeconfig.parent / "text").write_text("hello")
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig.parent / file))
     with pytest.raises(Refused, match=said) as refused:
         api.connect(context)
     assert refused.value.code == 64
+
+
+@pytest.mark.parametrize(("program", "token"), [("exit 3", ""), ("echo nothing", ""), ("echo '{}'", "fresh")])
+def test_a_program_that_gives_the_credentials_is_asked_and_its_failure_is_told(
+    server: Server, kubeconfig: Path, program: str, token: str
+) -> None:
+    plugin = kubeconfig.parent / "plugin"
+    answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": token}}
+    plugin.write_text(f"#!/bin/sh\n{program.format(json.dumps(answer))}\n")
+    plugin.chmod(0o755)
+    content = json.loads(kubeconfig.read_text())
+    run = {"apiVersion": answer["apiVersion"], "command": str(plugin), "interactiveMode": "Never"}
+    content["users"][0]["user"] = {"exec": run}
+    kubeconfig.write_text(json.dumps(content))
+    server.answers["GET", RUNS] = 200, {"items": [], "metadata": {}}
+    done = fleece("list", "--cluster")
+    if token:
+        assert server.asked[0]["Authorization"] == f"Bearer {token}"
+    else:
+        assert (done.exit_code, done.stderr.count("\n")) == (77, 1)
+        assert "no credentials: exec: " in done.stderr
 
 
 @pytest.mark.usefixtures("kubeconfig")

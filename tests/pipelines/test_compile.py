@@ -93,7 +93,7 @@ def test_containers_are_plain_programs_with_limits_and_the_restricted_context(na
             assert container["resources"]["limits"]["memory"]
             assert container["securityContext"]["readOnlyRootFilesystem"] is True
             assert container["image"].rpartition(":")[2] not in ("", "latest")
-            assert one["retryStrategy"]["expression"] == "asInt(lastRetry.exitCode) in [-1, 69, 75]"
+            assert one["retryStrategy"]["expression"] == "asInt(lastRetry.exitCode) in [-1, 69, 75, 143]"
 
 
 def test_retrain_is_finetune_by_schedule_and_never_lets_out_by_itself() -> None:
