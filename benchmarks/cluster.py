@@ -91,23 +91,25 @@ def containers(world: World, ended: Object) -> dict[str, Ran]:
 def first_lines(world: World, pod: Any) -> tuple[float | None, float | None]:
     """Times of the first line of Argo's executor, which writes `time=… level=…`, and of the first line of the step itself."""
     said: dict[bool, float] = {}
-    for line in world.pod_log(pod.metadata.name, pod.metadata.namespace, timestamps=True).splitlines():
+    for line in (
+        world.pod_log(pod.metadata.name, pod.metadata.namespace, timestamps=True).strip().split("\n")
+    ):  # not at the CR of progress bars
         time_of, _, words = line.partition(" ")
         said.setdefault(words.startswith("time="), at(time_of))
     return said.get(True), said.get(False)
 
 
 def sequential(ended: Object, ran: dict[str, Ran]) -> Iterator[float]:
-    """The gap before each step that waited for one step alone, or for several: from the last of them."""
-    before: dict[str, list[Ran]] = {}
-    for node in ended["status"]["nodes"].values():
-        for follower in node.get("children", []):
-            if node["type"] == "Retry" and ended["status"]["nodes"][follower]["type"] == "Retry":
-                before.setdefault(follower, []).extend(ran[one] for one in node["children"] if one in ran)
-    for follower, earlier in before.items():
-        own = [ran[one] for one in ended["status"]["nodes"][follower]["children"] if one in ran]
-        if earlier and own:
-            yield round(min(one.start for one in own) - max(one.end for one in earlier), 1)
+    """The gap before each step that waited for others: from the end of the last of them. A follower is a child of the last attempt."""
+    every: dict[str, Object] = ended["status"]["nodes"]
+    before: dict[str, list[float]] = {}
+    for node in every.values():
+        for follower in node.get("children", []) if node["id"] in ran else []:
+            before.setdefault(follower, []).append(ran[node["id"]].end)
+    for follower, ends in before.items():
+        own = [ran[one].start for one in every[follower].get("children", []) if one in ran]
+        if every[follower]["type"] == "Retry" and own:
+            yield round(min(own) - max(ends), 1)
 
 
 def train(world: World, ended: Object, ran: dict[str, Ran]) -> dict[str, float]:

@@ -20,6 +20,7 @@ def pod() -> Object:
         "image": IMAGE,
         "imagePullPolicy": "IfNotPresent",
         "env": [{"name": "GIT_PASSWORD", "value": GIT_PASSWORD}],
+        "resources": {"requests": {"cpu": "100m"}},
         "ports": [{"name": name, "containerPort": port} for name, port in PORTS.items()],
         "readinessProbe": {"httpGet": {"path": "/health", "port": PORTS["mlflow"]}, "periodSeconds": 2},
     }

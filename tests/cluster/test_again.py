@@ -53,8 +53,7 @@ def test_fleece_resubmit_goes_on_from_there(world: World, broken: Broken, tmp_pa
 
 @pytest.mark.skipif(not shutil.which("argo"), reason="the argo program is not on PATH")
 def test_argo_resubmit_goes_on_from_there(world: World, broken: Broken, tmp_path: Path) -> None:
-    label = f"workflows.argoproj.io/creator={world.creator('alice')}"
-    given = ["argo", "resubmit", "-n", world.tenant, "-l", label, broken.workflow["metadata"]["name"]]
+    given = ["argo", "resubmit", "-n", world.tenant, broken.workflow["metadata"]["name"]]
     goes_on(world, broken, resubmitted(world, given, world.kubeconfig("alice", tmp_path)))
 
 

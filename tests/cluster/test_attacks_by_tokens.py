@@ -255,3 +255,25 @@ def test_no_account_of_a_step_reads_a_secret_or_starts_anything(world: World, ro
     ):  # fmt: skip
         where = path(group, "", within).rstrip("/") + f"/{resource}"
         assert f"{name} may not " in refusal(own.call, verb, where, named("x") if verb == "POST" else None)
+
+
+REFERENCE = {"workflowTemplateRef": {"name": "finetune"}}
+LABELS = {"labels": {CREATOR: "bob"}}
+FROM = {"labelsFrom": {CREATOR: {"expression": "'bob'"}}}
+STEP = {"name": "s", "templateRef": {"name": "finetune", "template": "plan"}}
+MISTAKES: dict[str, tuple[str, Object]] = {
+    "a schedule that names a creator": ("cronworkflows", {"workflowMetadata": LABELS, "workflowSpec": REFERENCE}),
+    "a schedule whose runs do": ("cronworkflows", {"workflowSpec": {**REFERENCE, "workflowMetadata": LABELS}}),
+    "a schedule of an inline Workflow": ("cronworkflows", {"workflowSpec": {"entrypoint": "main", "templates": [EVIL]}}),
+    "a template that names a creator": ("workflowtemplates", {"workflowMetadata": LABELS, "templates": [EVIL]}),
+    "a template that computes one": ("workflowtemplates", {"workflowMetadata": FROM, "templates": [EVIL]}),
+    "a template that refers to another": ("workflowtemplates", {"templates": [{"name": "main", "steps": [[STEP]]}]}),
+}
+
+
+@pytest.mark.parametrize("what", MISTAKES)
+def test_not_even_an_administrator_opens_a_way_by_mistake(world: World, what: str) -> None:
+    kind, spec = MISTAKES[what]
+    spec = {"schedules": ["* * * * *"], **spec} if kind == "cronworkflows" else spec
+    made = {"apiVersion": ARGO, "kind": {"cronworkflows": "CronWorkflow"}.get(kind, "WorkflowTemplate"), **named("mistake", spec=spec)}
+    assert "fleece-templates refuses this" in refusal(Api(world.api).call, "POST", path(ARGO, kind, world.tenant), made, DRY)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 from kubernetes import client
 
 from pipelines.cluster.api import Api, path
@@ -27,20 +26,9 @@ NOTHING = "config=configs/not-there.yaml"
 @pytest.fixture(scope="module")
 def alice(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Her environment: a kubeconfig with her token, as her cluster gave it to her."""
-    known = world.api.configuration
-    token = world.core.create_namespaced_service_account_token("alice", world.services, {"spec": {"expirationSeconds": 7200}}).status.token
-    content = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": known.host, "certificate-authority": known.ssl_ca_cert}}],
-        "users": [{"name": "u", "user": {"token": token}}],
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": world.tenant}}],
-    }
-    file = tmp_path_factory.mktemp("alice") / "kubeconfig"
-    file.write_text(yaml.safe_dump(content))
-    file.chmod(0o600)
-    return {"KUBECONFIG": str(file), "HOME": str(file.parent), "PATH": ":".join(map(str, {Path(sys.executable).parent, *_paths()}))}
+    folder = tmp_path_factory.mktemp("alice")
+    programs = ":".join(map(str, {Path(sys.executable).parent, *_paths()}))
+    return {"KUBECONFIG": str(world.kubeconfig("alice", folder)), "HOME": str(folder), "PATH": programs}
 
 
 def _paths() -> list[Path]:

@@ -151,12 +151,12 @@ def test_a_real_step_runs_confined(step: Any) -> None:
     }
 
 
-def test_the_signing_key_is_in_the_release_namespace_only(world: World) -> None:
+def test_the_signing_key_and_the_right_to_push_are_in_the_release_namespace_only(world: World) -> None:
     def secrets(namespace: str) -> set[str]:
         return {one.metadata.name for one in world.core.list_namespaced_secret(namespace).items}
 
-    assert "fleece-signing" in secrets(world.release)
-    assert "fleece-signing" not in secrets(world.tenant)
+    assert secrets(world.release) >= {"fleece-signing", "fleece-git"}
+    assert secrets(world.tenant) == set()
     public = {
         where: world.core.read_namespaced_config_map("fleece-policies", where).data["key.pub.pem"]
         for where in (world.tenant, world.release)

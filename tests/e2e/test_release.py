@@ -35,6 +35,21 @@ def test_an_approval_lets_it_out(finished: Finished) -> None:
     assert len(records) == 1
 
 
+def test_a_run_that_waited_is_approved_later_with_what_it_asks_for_before_ones_eyes(finished: Finished) -> None:
+    machine, first = finished
+    decided = machine.fleece("approve", "waiting", "--reason", "the numbers look right to me")
+    assert decided.returncode == 0, decided.stderr
+    assert "the run was submitted with promote=ask" in decided.stdout
+    assert first["model"]["digest"] in decided.stdout
+    assert f"live at {first['release']['endpoint']}" in decided.stdout
+
+
+def test_a_run_that_waits_for_nobody_cannot_be_approved(finished: Finished) -> None:
+    refused = finished[0].fleece("approve", "@latest", "--reason", "the numbers look right to me")
+    assert refused.returncode == 64
+    assert "it is a run of approve, and only finetune asks for a release" in refused.stderr
+
+
 def test_a_reason_that_says_nothing_is_no_approval(finished: Finished) -> None:
     ended = finished[0].fleece("run", "finetune", "-p", "promote=ask", "--approve", "ok")
     assert ended.returncode == 64

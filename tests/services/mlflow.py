@@ -22,7 +22,19 @@ def database(root: Path) -> str:
     data, log = root / "postgresql", root / "postgresql.log"
     root.mkdir(parents=True, exist_ok=True)
     if not data.exists():
-        initdb = [programs / "initdb", "-D", data, "-U", "mlflow", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        initdb: list[str | Path] = [
+            programs / "initdb",
+            "-D",
+            data,
+            "-U",
+            "mlflow",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        ]
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL)
     options = f"-c listen_addresses='' -c unix_socket_directories={root} -c fsync=off"
     subprocess.run([programs / "pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start"], check=True, stdout=subprocess.DEVNULL)

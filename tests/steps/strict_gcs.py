@@ -12,6 +12,9 @@ from gcp_storage_emulator import server
 from gcp_storage_emulator.exceptions import NotFound
 from gcp_storage_emulator.handlers import objects
 
+# One client at a time, so one that was killed after it had connected would keep all others waiting for ever.
+SILENT_SECONDS = 5
+
 Handler = Callable[..., Any]
 
 
@@ -19,6 +22,7 @@ Handler = Callable[..., Any]
 def running(host: str = "127.0.0.1", port: int = 0, bucket: str = "fleece") -> Iterator[str]:
     """Start the strict emulator in memory with one bucket; gives its URL. Port 0: any free one."""
     server.HANDLERS = tuple((regex, {verb: _strict(handler) for verb, handler in verbs.items()}) for regex, verbs in server.HANDLERS)
+    server.RequestHandler.timeout = SILENT_SECONDS
     emulator = server.create_server(host, port, in_memory=True, default_bucket=bucket)
     emulator.start()
     try:
