@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import gate_cases
 import pytest
 import yaml
-from workflow_api import WorkflowApi
 
 from steps import document, gate, modeldir, release_request, request, signing, store
 from steps.contracts import DocumentIn, GateIn, RequestIn, RequestOut
 from steps.policy import FOLDER as POLICIES
 from steps.release_request import ReleaseRequest
+from tests.steps import gate_cases
+from tests.steps.workflow_api import WorkflowApi
 
 MODEL_ID = "default.triage.v1"
 ALICE, BOB, CAROL = ({"workflows.argoproj.io/creator": name} for name in ("alice", "bob", "carol"))

@@ -9,7 +9,7 @@ from typing import Any
 from steps import mlflow_client, registry, store
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["mlflow", "mlflow.store.tracking.sqlalchemy_store", "registry_races"])
+CONTEXT.set_forkserver_preload(["mlflow", "mlflow.store.tracking.sqlalchemy_store", "tests.steps.registry_races"])
 MODEL_ID = "team-x.triage.v1"
 WRITES = ("set_registered_model_alias", "set_model_version_tag", "create_registered_model", "create_model_version", "create_run")
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from governed import ALICE, BOB, CAROL, Gated, World
 
 from steps import approvals, store
 from steps.approve import approve
 from steps.contracts import ApproveIn
 from steps.faults import BadInput, NotAllowed
+from tests.steps.governed import ALICE, BOB, CAROL, Gated, World
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 import yaml
-from data_runs import PROJECT
 
 from steps.cards import problems
+from tests.steps.data_runs import PROJECT
 
 GOOD = "Written by the support team between 2023 and 2026 from closed tickets."
 

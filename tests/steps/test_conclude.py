@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from governed import ALICE, World
 
 from steps.conclude import conclude
 from steps.contracts import ConcludeIn
 from steps.faults import Bug
+from tests.steps.governed import ALICE, World
 
 
 @pytest.fixture

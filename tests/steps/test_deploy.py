@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from releasing import MODEL_ID, World
 
 from steps import gitops, release, store
 from steps.contracts import DeployIn
 from steps.faults import BadInput, NotAllowed, Unavailable
+from tests.steps.releasing import MODEL_ID, World
 
 pytestmark = pytest.mark.slow
 

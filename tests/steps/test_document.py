@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
-from governed import HUMAN, TEXT, World
 
 from steps import model_card, provenance, store
 from steps.contracts import DocumentIn
 from steps.document import document
 from steps.faults import BadData
 from steps.store import File, Manifest
+from tests.steps.governed import HUMAN, TEXT, World
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from trainings import plan_of
 
 from steps import store
 from steps.contracts import FollowIn
 from steps.follow import Look, describe, follow, in_cluster, on_this_machine, watch
+from tests.steps.trainings import plan_of
 
 RUNNING: dict[str, Any] = {"status": {}}
 ENDED: dict[str, Any] = {"status": {"terminalState": "Completed", "conditions": []}}

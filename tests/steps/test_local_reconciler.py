@@ -11,12 +11,12 @@ from typing import Any
 
 import psutil
 import pytest
-from releasing import MODEL_ID, World
 
 from steps import environments, gitops, local_reconciler, release, serving, store
 from steps.faults import BadData, BadInput, Fault, NotAllowed
 from steps.local_reconciler import Route
 from steps.serving import NotServing, Prompt
+from tests.steps.releasing import MODEL_ID, World
 
 pytestmark = pytest.mark.slow  # some seconds in all: every test starts and stops processes
 ASKED = Prompt("Where is my parcel?", "", 8)

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from trainings import plan_of
 
 from steps import modeldir, store
 from steps.contracts import MergeIn
 from steps.faults import BadData
 from steps.merge import merge
+from tests.steps.trainings import plan_of
 
 FULL = {"model.safetensors": b"weights", "config.json": b"{}", "tokenizer.json": b"{}", "chat_template.jinja": b"{{ x }}"}
 

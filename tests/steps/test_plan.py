@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from data_runs import a_base, a_config_repo, edit
 
 from steps import store
 from steps.config_repo import checkout
@@ -13,6 +12,7 @@ from steps.contracts import PlanIn
 from steps.faults import BadData, BadInput, Fault, NotAllowed, Unavailable
 from steps.plan import plan
 from steps.runfile import read_plan
+from tests.steps.data_runs import a_base, a_config_repo, edit
 
 ROW = b'{"instruction": "a", "input": "", "output": "b", "pair": "x"}\n'
 

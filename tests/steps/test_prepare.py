@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-from data_runs import a_run
 
 from steps import store
 from steps.contracts import PrepareIn, PrepareOut, ValidateIn
@@ -16,6 +15,7 @@ from steps.prepare import prepare
 from steps.runfile import Split
 from steps.splits import place
 from steps.validate import validate
+from tests.steps.data_runs import a_run
 
 pytestmark = pytest.mark.slow  # validate loads pandas and pandera
 

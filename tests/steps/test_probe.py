@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from releasing import Attested, World
 
 from steps import local_reconciler, runtime, store
 from steps.contracts import DeployOut, ProbeIn, RolloutOut
 from steps.faults import BadInput, Unavailable
 from steps.probe import probe
 from steps.serving import NotServing
+from tests.steps.releasing import Attested, World
 
 pytestmark = pytest.mark.slow
 

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from governed import ALICE, MODEL_ID, Gated, World
 
 from steps import attestations, registry, store
 from steps.contracts import PromoteIn, VerifyIn
 from steps.faults import Fault, NotAllowed
 from steps.promote import promote
 from steps.verify import verify
+from tests.steps.governed import ALICE, MODEL_ID, Gated, World
 
 pytestmark = pytest.mark.slow
 

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from governed import MODEL_ID, Gated, World
 
 from steps import mlflow_client, registry, store
 from steps.contracts import RegisterIn
 from steps.faults import BadData, NotAllowed
 from steps.register import register
+from tests.steps.governed import MODEL_ID, Gated, World
 
 pytestmark = pytest.mark.slow
 

@@ -4,12 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-import registry_races as races
-import strict_gcs
-from registry_races import MODEL_ID
 
 from steps import mlflow_client, registry, store
 from steps.faults import BadInput, NotAllowed
+from tests.steps import registry_races as races
+from tests.steps import strict_gcs
+from tests.steps.registry_races import MODEL_ID
 
 pytestmark = pytest.mark.slow
 

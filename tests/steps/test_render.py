@@ -7,7 +7,6 @@ from typing import Any, get_args
 
 import jsonschema
 import pytest
-from trainings import plan_of
 
 from steps import store
 from steps.contracts import Preset, RenderIn, TrainIn, inert
@@ -15,6 +14,7 @@ from steps.faults import BadInput
 from steps.jobset_manifest import one_line
 from steps.presets import MACHINES
 from steps.render import command, render
+from tests.steps.trainings import plan_of
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "schemas" / "jobset.x-k8s.io_v1alpha2_jobset.json").read_text())
 

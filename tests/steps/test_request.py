@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from governed import ALICE, World
 
 from steps import store
 from steps.faults import BadData, NotAllowed
 from steps.release_request import read, sha256
+from tests.steps.governed import ALICE, World
 
 
 @pytest.fixture

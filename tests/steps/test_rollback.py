@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from releasing import MODEL_ID, PROJECT, World
 
 from steps import attestations, registry, store
 from steps.contracts import RollbackIn
 from steps.faults import BadInput, NotAllowed
 from steps.rollback import rollback
+from tests.steps.releasing import MODEL_ID, PROJECT, World
 
 pytestmark = pytest.mark.slow
 WHY = "answers got worse since yesterday"

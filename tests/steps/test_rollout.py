@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from releasing import LOCAL, MODEL_ID, World
 
 from steps import gitops, local_reconciler, serving, store
 from steps.contracts import RolloutIn
 from steps.faults import BadData, BadInput, NotAllowed, Unavailable
 from steps.rollout import rollout
 from steps.serving import NotServing, Prompt
+from tests.steps.releasing import LOCAL, MODEL_ID, World
 
 pytestmark = pytest.mark.slow
 

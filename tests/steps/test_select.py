@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from releasing import MODEL_ID, World
 
 from steps import attestations, registry, store
 from steps.contracts import SelectIn
 from steps.faults import BadInput, NotAllowed
 from steps.release_request import ReleaseRequest
 from steps.select import select
+from tests.steps.releasing import MODEL_ID, World
 
 pytestmark = pytest.mark.slow
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
-from test_rendering import a_release
 
 from steps import serving
 from steps.environments import Environment
 from steps.faults import BadInput, Fault, Unavailable
 from steps.release import Serving
 from steps.serving import NotServing, Prompt
+from tests.steps.test_rendering import a_release
 
 HERE = Environment(apiVersion="fleece/v1", name="local", reconciler="local", drain_seconds=7)
 RELEASE = a_release(reconciler="local", serving=Serving(dtype="float32", template="default"))

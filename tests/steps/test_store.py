@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import strict_gcs
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from steps import store
 from steps.faults import BadData, BadInput
+from tests.steps import strict_gcs
 
 pytestmark = pytest.mark.slow
 

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-import strict_gcs
 
 from steps import lease, store
 from steps.faults import BadInput, Fault, NotAllowed, Unavailable
 from steps.store_gcs import GcsStore, _client
+from tests.steps import strict_gcs
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from governed import ALICE, BOB, World
 
 from steps import store, submitters
 from steps.approve import approve
@@ -13,6 +12,7 @@ from steps.contracts import ApproveIn
 from steps.faults import NotAllowed, Unavailable
 from steps.release_request import ReleaseRequest
 from steps.submitters import Workflow
+from tests.steps.governed import ALICE, BOB, World
 
 Change = Callable[[Workflow], Any]
 

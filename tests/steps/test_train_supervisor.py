@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trainings import CONFIG, Gang, prepared_run
 
 from steps import store
+from tests.steps.trainings import CONFIG, Gang, prepared_run
 
 pytestmark = pytest.mark.slow
 

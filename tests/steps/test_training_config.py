@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 import yaml
-from data_runs import PROJECT, merged
 
 from steps import training_config
 from steps.faults import BadInput
 from steps.runfile import RunFile
+from tests.steps.data_runs import PROJECT, merged
 
 
 def runfile(**edits: Any) -> RunFile:

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from data_runs import a_run
 
 from steps import store
 from steps.contracts import ValidateIn, ValidateOut
 from steps.faults import BadData, BadInput
 from steps.findings import policy_file, read_policy
 from steps.validate import validate
+from tests.steps.data_runs import a_run
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import gate_cases
 import pytest
-from governed import ALICE, BOB, CAROL, Gated, World, now
 
 from steps import approvals, attestations, audit, policy, provenance, release_request, signing, store
 from steps.approvals import Approval
@@ -16,6 +14,8 @@ from steps.contracts import VerifyIn
 from steps.faults import BadData, Fault, NotAllowed
 from steps.identity import Person
 from steps.verify import verify
+from tests.steps import gate_cases
+from tests.steps.governed import ALICE, BOB, CAROL, Gated, World, now
 
 
 @pytest.fixture
