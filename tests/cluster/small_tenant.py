@@ -1,4 +1,4 @@
-"""Two namespaces like a tenant's with small templates of the same shape: what `fleece` needs of a cluster, without our images and services."""
+"""Two namespaces like a tenant's with small templates of the same shape: a cluster for `fleece` without our images and services."""
 
 import base64
 import json

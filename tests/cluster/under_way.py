@@ -127,8 +127,13 @@ def evict(world: World, pod: Any) -> None:
 def kill(world: World, pod: Any, *, worker: bool) -> None:
     """SIGKILL on the node: to the pod's PID 1, or to its worker."""
     command = ["python", "-c", _KILL, pod.metadata.uid, "worker" if worker else "first"]
-    own = client.CoreV1Api(client.ApiClient(world.api.configuration))  # a stream changes its client
-    said = stream(own.connect_get_namespaced_pod_exec, _HANDS, world.services, command=command, stdout=True, stderr=True)
+    with client.ApiClient(world.api.configuration) as own:  # a stream changes its client
+        run = client.CoreV1Api(own).connect_get_namespaced_pod_exec
+        with contextlib.closing(
+            stream(run, _HANDS, world.services, command=command, stdout=True, stderr=True, _preload_content=False)
+        ) as shell:
+            shell.run_forever(timeout=30)
+            said = shell.read_all()
     assert said.split() == ["killed"], said
 
 
