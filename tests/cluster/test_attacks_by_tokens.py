@@ -146,9 +146,10 @@ def release(world: World, change: Object) -> Object:
 
 
 STARTS = "the launcher starts release-… from the template release"
+BACK = [{"name": name, "value": "as it was before"} for name in ("model-id", "environment", "reason")]
 BY_THE_LAUNCHER: dict[str, tuple[Object, str]] = {
     "another name": ({"metadata": {"name": "by-hand"}}, STARTS),
-    "another template": ({"spec": {"workflowTemplateRef": {"name": "approve"}}}, STARTS),
+    "another template": ({"spec": {"workflowTemplateRef": {"name": "rollback"}, "arguments": {"parameters": BACK}}}, STARTS),
     "a creator": ({"metadata": {"labels": {CREATOR: "bob"}}}, STARTS),
     "an inline template": ({"spec": {"templates": [EVIL]}}, "not allowed here: templates"),
     "a step's account": ({"spec": {"serviceAccountName": "recorder"}}, "not allowed here: serviceAccountName"),
