@@ -21,7 +21,7 @@ REACHED: dict[str, float] = {}  # seconds from the start of a run to a moment, f
 
 # A training that is always stopped before its end, and one whose candidate is never measured to its end: what they finished is reused.
 LONG = under_way.trains(seed=7, num_train_epochs=400, save_steps=20)
-SHORT = under_way.trains(seed=8)
+SHORT = under_way.trains(seed=int(time.time()) % 100_000)
 
 
 def at_plan(world: World, now: Object) -> bool:
@@ -81,11 +81,11 @@ def ended_at(world: World, commits: dict[str, str], moment: str, how: str, end: 
     name = started(world, commits, moment)
     now = under_way.until(world, name, lambda now: MOMENTS[moment](world, now), 900)
     assert phase(now) == "Running", f"{name} was {phase(now)} before {moment}"
-    REACHED[moment] = max(REACHED.get(moment, 0.0), time.time() - began(now))
+    REACHED[moment] = time.time() - began(now)  # the last one: the first run to a moment has work to do that later ones reuse
     running = what_runs(now)
     end(name)
     TABLE.append((how, moment, under_way.seconds_to_nothing(world, name, LIMIT), running))
-    assert under_way.jobset_of(world, now) is None
+    assert not under_way.trains_still(world, now)
     return now
 
 
@@ -111,7 +111,7 @@ def test_deadline(world: World, commits: dict[str, str], moment: str) -> None:
         now = under_way.until(world, name, lambda now: time.time() > began(now) + seconds, seconds + 60)
         TABLE.append(("deadline", f"{moment} ({seconds} s)", under_way.seconds_to_nothing(world, name, LIMIT), what_runs(now)))
         assert phase(world.wait(name, seconds=60)) == "Failed"
-        assert under_way.jobset_of(world, now) is None
+        assert not under_way.trains_still(world, now)
 
 
 def test_terminate_is_for_the_reaper(world: World, commits: dict[str, str]) -> None:
@@ -119,9 +119,9 @@ def test_terminate_is_for_the_reaper(world: World, commits: dict[str, str]) -> N
     now = under_way.until(world, name, lambda now: at_training(world, now), 900)
     shut_down(world, name, "Terminate")
     ended = world.wait(name, seconds=60)
-    assert under_way.jobset_of(world, ended) is not None, "nothing was left for the reaper"
+    assert under_way.trains_still(world, ended), "nothing was left for the reaper"
     TABLE.append(("terminate", "training", under_way.seconds_to_nothing(world, name, TERMINATED_LIMIT), what_runs(now)))
-    assert under_way.jobset_of(world, ended) is None
+    assert not under_way.trains_still(world, ended)
     reaps = [one["metadata"]["name"] for one in world.workflows().values() if is_reap(one)]
     assert "1" in [outputs(nodes(world.wait(one, seconds=60))["reap"])["deleted"] for one in reaps]
 

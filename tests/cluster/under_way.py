@@ -58,6 +58,12 @@ def jobset_of(world: World, workflow: Object) -> Object | None:
     return found
 
 
+def trains_still(world: World, workflow: Object) -> bool:
+    """Is there a JobSet of the run that has not ended? One that has is kept, as evidence."""
+    jobset = jobset_of(world, workflow)
+    return jobset is not None and not jobset.get("status", {}).get("terminalState")
+
+
 def alive(world: World, name: str) -> list[str]:
     """Pods of the run that have not ended: those of its steps, of Argo, and of its gang."""
     return [pod.metadata.name for pod in world.pods(f"workflows.argoproj.io/workflow={name}") if pod.status.phase in ("Pending", "Running")]
@@ -107,7 +113,7 @@ def is_running(world: World, workflow: Object, task: str) -> bool:
 
 
 def until(world: World, name: str, reached: Callable[[Object], bool], seconds: float = 600) -> Object:
-    """The Workflow once `reached`; fails when it ends before."""
+    """The Workflow once `reached`, or once it has ended: the caller looks at its phase."""
     return world.wait(name, lambda now: phase(now) in ("Succeeded", "Failed", "Error") or reached(now), seconds)
 
 
