@@ -135,11 +135,10 @@ def kill(world: World, pod: Any, *, worker: bool) -> None:
     command = ["python", "-c", _KILL, pod.metadata.uid, "worker" if worker else "first"]
     with client.ApiClient(world.api.configuration) as own:  # a stream changes its client
         run = client.CoreV1Api(own).connect_get_namespaced_pod_exec
-        with contextlib.closing(
-            stream(run, _HANDS, world.services, command=command, stdout=True, stderr=True, _preload_content=False)
-        ) as shell:
-            shell.run_forever(timeout=30)
-            said = shell.read_all()
+        shell = stream(run, _HANDS, world.services, command=command, stdout=True, stderr=True, _preload_content=False)
+        shell.run_forever(timeout=30)
+        said = shell.read_all()
+        shell.sock.shutdown()  # its own close() leaves the socket open once the other side has closed
     assert said.split() == ["killed"], said
 
 
