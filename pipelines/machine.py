@@ -88,7 +88,6 @@ def install(home: Path, steps: bool = True) -> None:
     secret = {"data": {"key.pem": base64.b64encode((home / "keys" / "key.pem").read_bytes()).decode()}}
     _object(home, NAMESPACES[1], "Secret", "fleece-signing", secret)
     _registry(home)
-    _releases(home)
 
 
 def images(home: Path) -> Path:
@@ -123,14 +122,6 @@ def _registry(home: Path) -> None:
         program = "from steps import mlflow_client; mlflow_client.client()"
         # In a process of its own: the 200 MB that it imports would stay with the runner.
         subprocess.run([sys.executable, "-c", program], check=True, env=environment, cwd=PROJECT)
-
-
-def _releases(home: Path) -> None:
-    """The repository that releases are pushed to, where it is this machine's own: an environment that others reconcile makes none."""
-    if (url := settings(home)["FLEECE_GITOPS"]) == f"file://{home}/releases.git" and not (home / "releases.git").exists():
-        from steps import gitops
-
-        gitops.make_bare(url, "main")
 
 
 def _files(folder: Path) -> dict[str, str]:

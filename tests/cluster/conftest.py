@@ -79,6 +79,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, O
     machine = Machine(folder / "home")
     made = machine.fleece("demo")
     assert made.returncode == 0, made.stderr
+    services.git(folder, "init", "--quiet", "--bare", "--initial-branch", "main", str(machine.home / "releases.git"))
     machine.run("run", "finetune", "--name", FIRST, "-p", f"config-repo={folder / 'repository'}", "-p", "promote=auto")
     yield machine, machine.workflow(FIRST)
     machine.stop()
