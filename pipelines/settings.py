@@ -8,7 +8,7 @@ SIZES: dict[str, tuple[str, str]] = {"small": ("100m", "512Mi"), "medium": ("500
 
 SETTINGS = "fleece"  # ConfigMap with the installation's settings, in every namespace that runs steps
 LIMITS = "fleece-limits"  # ConfigMap of semaphores: how many gangs of a tenant train at the same time
-RELEASE_NAMESPACE = "{{workflow.namespace}}-release"  # where engineers start nothing but `approve`
+RELEASE_NAMESPACE = "{{workflow.namespace}}-release"  # where people start nothing but `approve`, `deploy` and `rollback`
 
 # What an installation gives its steps as files, by object name and mount path.
 POLICIES = ("fleece-policies", "/etc/fleece/policies")
